@@ -1,0 +1,62 @@
+# Everything from a bare Python: each target makes the environment it needs.
+#   make quickstart   install and run the main job on embedded data (no download)
+#   make test         run the test suite
+#   make check        what CI runs before the tests: format, lint, types, import layers, generated files
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+OUT    ?= runs/quickstart
+
+.PHONY: quickstart test test-slow check fix stubs cards notebooks leaderboard clean
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "graphcl needs Python 3.11 or newer; say make PYTHON=python3.x")'
+	$(PYTHON) -m venv $(VENV)
+
+# two stamps: users of the quickstart need no development tools
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.developed: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	@touch $@
+
+quickstart: $(VENV)/.installed
+	$(BIN)/graphcl bench run quickstart --out $(OUT)
+	@echo
+	@echo "Next:  $(BIN)/graphcl ls methods"
+	@echo "       $(BIN)/graphcl run grace digits-knn --seed 1 --set temperature=0.3"
+	@echo "       $(BIN)/graphcl data ls          (public graphs: fetched on first use)"
+	@echo "       docs/index.md"
+
+test: $(VENV)/.developed
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+
+test-slow: $(VENV)/.developed
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/.developed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/stubs.py --check
+
+fix: $(VENV)/.developed
+	$(BIN)/python tools/stubs.py
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+stubs: $(VENV)/.developed
+	$(BIN)/python tools/stubs.py
+
+cards: $(VENV)/.developed
+	$(BIN)/python -m graphcl.data.cards datasets
+
+notebooks: $(VENV)/.developed
+	$(BIN)/jupytext --sync notebooks/*.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

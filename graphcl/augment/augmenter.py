@@ -1,0 +1,66 @@
+"""What an augmenter is: a frozen set of hyper-parameters that turns a graph into a random view of it."""
+
+import copy
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+from graphcl.config import Config
+
+__all__ = ["Augmenter", "Chain"]
+
+
+class Augmenter(Config, BaseTransform):
+    """A random view of a graph; works inside ``T.Compose``, a ``DataLoader`` and a ``Batch``.
+
+    The input is never changed: subclasses receive a shallow copy and *replace* its tensors. With a ``generator`` the
+    global random state is left alone; without one torch's default generator is used, so that worker seeding of a
+    ``DataLoader`` works as people expect.
+
+    Subclasses are frozen dataclasses and write `forward`.
+    """
+
+    def __call__(self, data: Data, generator: torch.Generator | None = None) -> Data:
+        """A view of ``data``.
+
+        Args:
+            data: a graph or a batch of graphs.
+            generator: the source of randomness.
+        """
+        return self.forward(copy.copy(data), generator)
+
+    @abstractmethod
+    def forward(self, data: Data, generator: torch.Generator | None = None) -> Data:
+        """Replace tensors of ``data``, which is already a shallow copy."""
+
+
+@dataclass(frozen=True)
+class Chain(Augmenter):
+    """Apply augmenters one after another.
+
+    Args:
+        steps: the augmenters, first to last; none leaves the graph as it is.
+
+    Example:
+        >>> from graphcl.augment import EdgeDropout, FeatureMask
+        >>> Chain((EdgeDropout(0.2), FeatureMask(0.3)))
+        Chain(steps=(EdgeDropout(rate=0.2), FeatureMask(rate=0.3)))
+    """
+
+    steps: tuple[Augmenter, ...] = ()
+
+    def __post_init__(self) -> None:
+        # any sequence is welcome; stored as a tuple so that the chain stays hashable
+        if isinstance(self.steps, Sequence) and not isinstance(self.steps, str):
+            object.__setattr__(self, "steps", tuple(self.steps))
+        super().__post_init__()
+
+    def forward(self, data: Data, generator: torch.Generator | None = None) -> Data:
+        """The views of views."""
+        for step in self.steps:
+            data = step(data, generator)
+        return data

@@ -1,0 +1,5 @@
+"""The benchmark: runs, suites, the store of records and the report."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,80 @@
+"""Run the cells of a suite that have no record yet."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+
+import torch
+
+from graphcl.bench.run import Record, Run, Watch, execute
+from graphcl.bench.store import Store
+from graphcl.errors import RequestError, RunFailedError
+
+__all__ = ["pending", "run_all"]
+
+
+def pending(runs: Sequence[Run], store: Store) -> list[Run]:
+    """The runs without a finished record, each once, in order."""
+    seen = set(store.finished())
+    fresh = []
+    for run in runs:
+        if run.id not in seen:
+            seen.add(run.id)
+            fresh.append(run)
+    return fresh
+
+
+def run_all(
+    runs: Sequence[Run],
+    store: Store,
+    jobs: int = 1,
+    watch: Watch | None = None,
+    began: Callable[[Run], None] | None = None,
+) -> Iterator[Record]:
+    """Compute what is missing, record it, and yield each record once it is safe on disk.
+
+    Args:
+        runs: all cells wanted; those already finished are not run again.
+        store: where records are and go.
+        jobs: processes; with several, each takes its share of the threads.
+        watch: called after each training step (one process only).
+        began: called before each run (one process only).
+
+    Raises:
+        RequestError: the folder cannot be written, or another process holds it.
+        RunFailedError: a worker process was killed (out of memory, most likely).
+    """
+    if jobs < 1:
+        raise RequestError(f"jobs = {jobs}: input should be 1 or more")
+    with store.writing():
+        todo = pending(runs, store)
+        for record in _serial(todo, watch, began) if jobs == 1 else _parallel(todo, jobs):
+            store.append(record)
+            yield record
+
+
+def _serial(runs: Sequence[Run], watch: Watch | None, began: Callable[[Run], None] | None) -> Iterator[Record]:
+    for run in runs:
+        if began is not None:
+            began(run)
+        yield execute(run, watch)
+
+
+def _parallel(runs: Sequence[Run], jobs: int) -> Iterator[Record]:
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    # spawn: a forked torch inherits locks and thread pools that no longer work
+    with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
+        futures = [pool.submit(execute, run) for run in runs]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool:
+            raise RunFailedError(
+                "a worker process was killed, most likely for lack of memory; use fewer --jobs and start the same "
+                "command again, it resumes"
+            ) from None
+        finally:
+            for future in futures:
+                future.cancel()

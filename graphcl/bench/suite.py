@@ -1,0 +1,117 @@
+"""A suite is a list of methods and data sets in a TOML file; the controls are always among the methods."""
+
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from graphcl.bench.run import Run
+from graphcl.catalogue import entries
+from graphcl.config import Config, Size, decode
+from graphcl.data.loading import find_dataset
+from graphcl.errors import RequestError, UnknownNameError
+from graphcl.methods.recipe import Recipe
+
+__all__ = ["Suite", "Task", "find_suite", "suites"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(Config):
+    """One column of the table.
+
+    Args:
+        dataset: catalogue name.
+        split: ``""`` takes the data set's default.
+    """
+
+    dataset: str
+    split: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite(Config):
+    """What a bench computes.
+
+    Args:
+        name: of the suite.
+        description: one sentence.
+        methods: catalogue names; every control that works at the level of a data set is added to it.
+        tasks: the data sets and splits.
+        seeds: number of seeds, 0 … seeds - 1.
+        settings: changes to the settings, by method.
+        protocol: ``honest`` or ``legacy``.
+    """
+
+    name: str
+    description: str = ""
+    methods: tuple[str, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    seeds: Size = 5
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    protocol: str = "honest"
+
+    def runs(self) -> list[Run]:
+        """All cells, ordered by data set, then seed, then method, so that early results already compare methods."""
+        recipes: dict[str, type[Recipe]] = entries("methods")
+        for name in (*self.methods, *self.settings):
+            if name not in recipes:
+                raise UnknownNameError("method", name, recipes)
+        for name in self.settings:
+            if name not in self.methods and not recipes[name].control:
+                raise RequestError(f"suite {self.name}: settings for '{name}', which is not among its methods; add it")
+        controls = [name for name, recipe in recipes.items() if recipe.control and name not in self.methods]
+        made = []
+        for task in self.tasks:
+            level = find_dataset(task.dataset).level
+            for seed in range(self.seeds):
+                made += [
+                    Run.of(name, task.dataset, task.split or None, seed, self.settings.get(name), self.protocol)
+                    for name in (*self.methods, *(c for c in controls if level in recipes[c].levels))
+                ]
+        return made
+
+
+@cache
+def suites() -> dict[str, Suite]:
+    """The suites that come with graphcl, by name."""
+    folder = resources.files("graphcl.bench") / "suites"
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
+    return {file.name.removesuffix(".toml"): _parse(file.read_text(), file.name) for file in files}
+
+
+def find_suite(name: str) -> Suite:
+    """A suite by name, or by the path of a TOML file.
+
+    Raises:
+        UnknownNameError: no such suite.
+        RequestError: the file is no suite.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise RequestError(f"no suite file {name}; `graphcl ls suites` lists the suites that come with graphcl")
+        try:
+            return _parse(path.read_text(encoding="utf-8"), name)
+        except (OSError, UnicodeDecodeError) as error:
+            raise RequestError(f"cannot read {name} ({error}); give a TOML file in UTF-8") from None
+    if name not in suites():
+        raise UnknownNameError("suite", name, suites(), " (or the path of a .toml file)")
+    return suites()[name]
+
+
+def _parse(text: str, origin: str) -> Suite:
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RequestError(f"{origin} is no TOML file: {error}") from None
+    listed = values.pop("tasks", [])
+    if not isinstance(listed, list) or not all(isinstance(task, dict) for task in listed):
+        raise RequestError(f'{origin}: tasks = {listed!r}; write each as a table [[tasks]] with dataset = "…"')
+    tasks = tuple(decode(Task, task) for task in listed)
+    values.setdefault("name", Path(origin).stem)
+    suite = decode(Suite, values)
+    if not tasks:
+        raise RequestError(f'{origin}: no [[tasks]]; a suite needs at least one with dataset = "…"')
+    return suite.replace(tasks=tasks)

@@ -1,0 +1,369 @@
+"""The command line: thin, every command one call into the library.
+
+Exit codes: 0 done, 1 a run failed, 2 the request was wrong (one line on stderr says what and how to mend it).
+"""
+
+import dataclasses
+import io
+import json
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from graphcl._version import __version__
+from graphcl.bench.report import summarise
+from graphcl.bench.run import Record, Run, Watch, execute, nested
+from graphcl.bench.runner import pending, run_all
+from graphcl.bench.store import Store
+from graphcl.bench.suite import find_suite, suites
+from graphcl.catalogue import KINDS, entries
+from graphcl.config import encode
+from graphcl.data.cards import card
+from graphcl.data.loading import find_dataset, open_dataset
+from graphcl.data.spec import DatasetSpec
+from graphcl.data.store import find_files
+from graphcl.errors import GraphclError, RequestError, RunFailedError, UnknownNameError
+from graphcl.graph import fingerprint
+from graphcl.methods.recipe import Recipe
+from graphcl.plan import Plan
+from graphcl.testing import check
+from graphcl.train import Step
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="graphcl",
+    help="Graph contrastive learning: methods, data sets and an honest benchmark.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+bench_app = typer.Typer(help="Run suites of methods and data sets, and report them.", no_args_is_help=True)
+data_app = typer.Typer(help="List, fetch and describe data sets.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
+app.add_typer(data_app, name="data")
+
+_REFUSALS = {"DataError", "MissingExtraError", "RequestError", "UnknownNameError"}
+# a pipe has no width of its own: wide enough that no table is broken into pieces
+_out = Console(width=None if sys.stdout.isatty() else 200)
+_err = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, such as plan.epochs=20."),
+]
+Folder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the records.")]
+
+
+def main() -> int:
+    """Entry point of the ``graphcl`` command; returns the exit code."""
+    # PyTorch announces on first use that sparse CSR is in beta; nobody at a terminal can act on that
+    warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+    try:
+        # not standalone, so that what the parser refuses is said in one line too
+        code = app(standalone_mode=False)
+    except RunFailedError as error:
+        return _complain(error, 1)
+    except GraphclError as error:
+        return _complain(error, 2)
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        # the parser's own errors; where their class lives depends on the version of typer
+        if getattr(error, "exit_code", None) != 2 or not hasattr(error, "format_message"):
+            raise
+        if len(sys.argv) < 2 or type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+            return 2
+        command = getattr(getattr(error, "ctx", None), "command_path", "graphcl")
+        return _complain(f"{error.format_message()} (see {command} --help)", 2)
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: object, code: int) -> int:
+    # one line, whatever a library below has put into its message
+    sys.stderr.write(f"graphcl: {' '.join(str(message).split())}\n")
+    return code
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"graphcl {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True)] = False,
+) -> None:
+    pass
+
+
+@app.command("ls")
+def list_parts(kind: Annotated[str | None, typer.Argument(metavar="[KIND]")] = None, as_json: Json = False) -> None:
+    """List the parts of a kind: methods, augmenters, objectives, probes, datasets, suites."""
+    kinds = [*KINDS, "suites"]
+    if kind is None:
+        rows = [{"name": name, "entries": len(_rows(name))} for name in kinds]
+    elif kind in kinds:
+        rows = _rows(kind)
+    else:
+        raise UnknownNameError("kind", kind, kinds)
+    _print_rows(rows, as_json)
+
+
+def _rows(kind: str) -> list[dict[str, Any]]:
+    if kind == "suites":
+        return [
+            {"name": name, "cells": len(suite.runs()), "about": suite.description} for name, suite in suites().items()
+        ]
+    made = []
+    for name, entry in entries(kind).items():
+        row = {"name": name}
+        if isinstance(entry, DatasetSpec):
+            row |= {"level": entry.level, "default split": entry.default_split, "about": entry.title}
+        else:
+            if issubclass(entry, Recipe):
+                row |= {"level": " ".join(entry.levels), "kind": "control" if entry.control else "method"}
+            row["about"] = (entry.__doc__ or "").strip().splitlines()[0]
+        made.append(row)
+    return made
+
+
+def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in rows[0] if rows else ():
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    _out.print(table)
+
+
+@app.command("show")
+def show(name: str, as_json: Json = False) -> None:
+    """Show one part: what it is, its parameters and defaults, its paper."""
+    for kind in KINDS:
+        if name in entries(kind):
+            entry = entries(kind)[name]
+            break
+    else:
+        raise UnknownNameError("part", name, [entry for kind in KINDS for entry in entries(kind)])
+    if isinstance(entry, DatasetSpec):
+        sys.stdout.write(card(name))
+        return
+    defaults = encode(entry())
+    about: dict[str, Any] = {"name": name, "kind": KINDS[kind].singular, "parameters": defaults}
+    if issubclass(entry, Recipe):
+        about["presets"] = {key: dict(value) for key, value in entry.presets.items()}
+        about["paper"] = dataclasses.asdict(entry.paper) if entry.paper else None
+    if as_json:
+        sys.stdout.write(json.dumps(about, indent=1) + "\n")
+        return
+    _out.print(f"[bold]{name}[/bold] ({about['kind']})\n")
+    _out.print((entry.__doc__ or "").strip(), markup=False, highlight=False)
+    table = Table("parameter", "default", box=None, pad_edge=False)
+    for key, value in defaults.items():
+        table.add_row(key, json.dumps(value))
+    _out.print("", table)
+    if about.get("paper"):
+        paper = about["paper"]
+        _out.print(f"\n{paper['title']}. {paper['venue']}. {paper['link']}", highlight=False)
+    if about.get("presets"):
+        _out.print(f"official settings for: {', '.join(about['presets'])}", highlight=False)
+
+
+@app.command("run")
+def run(
+    method: str,
+    dataset: str,
+    split: Annotated[str | None, typer.Option(help="Default: the data set's own.")] = None,
+    seed: Annotated[int, typer.Option(help="Draws a random split, the initialisation and the training.")] = 0,
+    settings: Settings = None,
+    protocol: Annotated[str, typer.Option(help="honest, or the flagged legacy (best test epoch).")] = "honest",
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Also append the record there.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Train one method on one data set and score it."""
+    wanted = Run.of(method, dataset, split, seed, nested(settings or []), protocol)
+    store = Store(out) if out is not None else None
+    with _held(store), _progress(quiet=as_json) as (_, watch):
+        record = execute(wanted, watch)
+        if store is not None:
+            store.append(record)
+    if as_json:
+        sys.stdout.write(json.dumps(record) + "\n")
+    if record["status"] != "ok":
+        # what graphcl itself refused (missing files, unusable graphs) is a wrong request; anything else a failed run
+        raise (RequestError if record.get("kind") in _REFUSALS else RunFailedError)(record["error"])
+    if not as_json:
+        _describe(record)
+
+
+@contextmanager
+def _held(store: Store | None) -> Iterator[None]:
+    if store is None:
+        yield
+    else:
+        with store.writing():
+            yield
+
+
+def _describe(record: Record) -> None:
+    cell = record["run"]
+    legacy = "  LEGACY: selected on test, not comparable" if record["selection"]["legacy"] else ""
+    _out.print(f"{cell['method']} on {cell['dataset']}, split {cell['split']}, seed {cell['seed']}{legacy}")
+    for name, value in record["metrics"].items():
+        each = record["metrics_per_split"][name]
+        spread = f"  (mean of {len(each)} splits)" if len(each) > 1 else ""
+        _out.print(f"  {name:10s} {100 * value:6.2f} %{spread}")
+    seconds = record["seconds"]["total"]
+    _out.print(f"  {seconds:.1f} s, peak {record['peak_mb']:.0f} MB, run {record['run_id']}")
+
+
+@contextmanager
+def _progress(quiet: bool, cells: int = 0) -> Iterator[tuple[Progress | None, Watch | None]]:
+    """A progress bar on stderr that follows training steps (and cells, for a suite)."""
+    if quiet or not _err.is_terminal:
+        yield None, None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=_err, transient=True) as progress:
+        if cells:
+            progress.add_task("cells", total=cells)
+        steps = progress.add_task("training", total=None, visible=not cells)
+
+        def watch(step: Step, plan: Plan) -> None:
+            progress.update(
+                steps,
+                completed=step.epoch,
+                total=plan.epochs,
+                visible=True,
+                description=f"loss {step.loss:.4f}",
+            )
+
+        yield progress, watch
+
+
+@bench_app.command("run")
+def bench_run(
+    suite: Annotated[str, typer.Argument(help="Name of a suite, or path of a TOML file.")],
+    out: Folder = Path("runs"),
+    jobs: Annotated[int, typer.Option(help="Processes; they share the cores.")] = 1,
+) -> None:
+    """Run a suite; what is already recorded is not run again, so an interrupted bench resumes by itself."""
+    runs = find_suite(suite).runs()
+    store = Store(out)
+    todo = len(pending(runs, store))
+    _err.print(f"{suite}: {len(runs)} cells, {len(runs) - todo} already recorded, {todo} to run; records in {out}")
+    failed = 0
+    with _progress(quiet=todo == 0, cells=todo) as (progress, watch):
+
+        def began(cell: Run) -> None:
+            if progress is not None:
+                name = f"{cell.method} · {cell.dataset} · seed {cell.seed}"
+                progress.update(progress.task_ids[0], description=name)
+                progress.reset(progress.task_ids[1], visible=False)
+
+        for record in run_all(runs, store, jobs, watch, began):
+            failed += record["status"] != "ok"
+            if progress is not None:
+                progress.advance(progress.task_ids[0])
+    wanted = {cell.id for cell in runs}
+    _print_report([record for record in store.read() if record["run_id"] in wanted])
+    _out.print(f"\nRecords: {out} (one JSON line per run). Again, or later: graphcl bench report {out}")
+    if failed:
+        raise RunFailedError(f"{failed} runs failed; their records say why")
+
+
+@bench_app.command("report")
+def bench_report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR")],
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table as a web page.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write it as Markdown.")] = None,
+) -> None:
+    """Print the table of a folder of records: means, 95 % intervals, what is inside the noise, the controls."""
+    records = Store(folder).read()
+    if html is not None or markdown is not None:
+        report = summarise(records)
+        if markdown is not None:
+            _write(markdown, report.markdown())
+        if html is not None:
+            console = Console(record=True, width=60 + 30 * len(report.columns), file=io.StringIO())
+            console.print(report.table())
+            for note in report.footnotes:
+                console.print(note, markup=False, highlight=False)
+            _write(html, console.export_html())
+    _print_report(records)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise RequestError(f"cannot write {path} ({error.strerror}); choose another file") from None
+
+
+def _print_report(records: list[Record]) -> None:
+    report = summarise(records)
+    _out.print(report.table())
+    for note in report.footnotes:
+        _out.print(note, markup=False, highlight=False)
+
+
+@data_app.command("ls")
+def data_ls(as_json: Json = False) -> None:
+    """List the data sets, their sizes, and whether their files are on this machine."""
+    rows = []
+    for name, spec in entries("datasets").items():
+        counts = spec.counts
+        here = any(find_files(layout.files) is not None for layout in spec.layouts)
+        rows.append(
+            {
+                "name": name,
+                "level": spec.level,
+                "nodes": counts.nodes if counts else "varies",
+                "edges": counts.edges if counts else "varies",
+                "features": counts.features if counts else "varies",
+                "classes": counts.classes if counts else "varies",
+                "default split": spec.default_split,
+                "files": "embedded" if spec.embedded else "here" if here else "to fetch",
+            }
+        )
+    _print_rows(rows, as_json)
+
+
+@data_app.command("fetch")
+def data_fetch(name: str) -> None:
+    """Get the raw files of a data set (mirror, cache or download), read it and check it."""
+    _, graphs, files = open_dataset(name)
+    for path in files.values():
+        _out.print(str(path), highlight=False)
+    _out.print(f"{name}: complete, fingerprint {fingerprint(graphs)}")
+
+
+@data_app.command("card")
+def data_card(name: str) -> None:
+    """Print the card of a data set: source, licence, counts, fingerprint, splits, known traps."""
+    find_dataset(name)
+    sys.stdout.write(card(name))
+
+
+@app.command("check")
+def check_part(thing: Annotated[str, typer.Argument(metavar="PACKAGE.MODULE:THING")]) -> None:
+    """Run the public contracts on anybody's part; modules in the current folder are found too."""
+    sys.path.insert(0, str(Path.cwd()))
+    for line in check(thing):
+        _out.print(line, markup=False, highlight=False)

@@ -1,0 +1,147 @@
+"""Written by tools/stubs.py; do not edit."""
+
+from .arrays import read_arrays as read_arrays
+from .arrays import read_table as read_table
+from .card import card as card
+from .card import index as index
+from .card import write_cards as write_cards
+from .checksums import raw_file as raw_file
+from .geom_gcn import ACTOR as ACTOR
+from .geom_gcn import CHAMELEON as CHAMELEON
+from .geom_gcn import CORNELL as CORNELL
+from .geom_gcn import SQUIRREL as SQUIRREL
+from .geom_gcn import TEXAS as TEXAS
+from .geom_gcn import WISCONSIN as WISCONSIN
+from .geom_gcn import geom_gcn_split as geom_gcn_split
+from .geom_gcn import read_masks as read_masks
+from .heterophilous import AMAZON_RATINGS as AMAZON_RATINGS
+from .heterophilous import CHAMELEON_FILTERED as CHAMELEON_FILTERED
+from .heterophilous import MINESWEEPER as MINESWEEPER
+from .heterophilous import QUESTIONS as QUESTIONS
+from .heterophilous import ROMAN_EMPIRE as ROMAN_EMPIRE
+from .heterophilous import SQUIRREL_FILTERED as SQUIRREL_FILTERED
+from .heterophilous import TOLOKERS as TOLOKERS
+from .linkx import AMHERST41 as AMHERST41
+from .linkx import JOHNS_HOPKINS55 as JOHNS_HOPKINS55
+from .linkx import REED98 as REED98
+from .loading import all_datasets as all_datasets
+from .loading import find_dataset as find_dataset
+from .loading import labels as labels
+from .loading import load as load
+from .loading import open_dataset as open_dataset
+from .loading import split_names as split_names
+from .npz_graphs import AMAZON_COMPUTERS as AMAZON_COMPUTERS
+from .npz_graphs import AMAZON_PHOTO as AMAZON_PHOTO
+from .npz_graphs import CITESEER_FULL as CITESEER_FULL
+from .npz_graphs import COAUTHOR_CS as COAUTHOR_CS
+from .npz_graphs import COAUTHOR_PHYSICS as COAUTHOR_PHYSICS
+from .npz_graphs import CORA_ML as CORA_ML
+from .npz_graphs import DBLP as DBLP
+from .planetoid import CITESEER as CITESEER
+from .planetoid import CORA as CORA
+from .planetoid import PUBMED as PUBMED
+from .spec import Counts as Counts
+from .spec import DatasetSpec as DatasetSpec
+from .spec import Files as Files
+from .spec import FixedSplit as FixedSplit
+from .spec import Graphs as Graphs
+from .spec import Layout as Layout
+from .spec import RawFile as RawFile
+from .splits import RANDOM as RANDOM
+from .splits import Split as Split
+from .splits import Triple as Triple
+from .splits import draw as draw
+from .splits import is_random as is_random
+from .store import cache_folder as cache_folder
+from .store import describe_mismatch as describe_mismatch
+from .store import find_files as find_files
+from .store import locate as locate
+from .store import mirrors as mirrors
+from .store import obtain as obtain
+from .store import set_aside as set_aside
+from .store import sha256 as sha256
+from .tu import COLLAB as COLLAB
+from .tu import DD as DD
+from .tu import ENZYMES as ENZYMES
+from .tu import IMDB_BINARY as IMDB_BINARY
+from .tu import IMDB_MULTI as IMDB_MULTI
+from .tu import MUTAG as MUTAG
+from .tu import NCI1 as NCI1
+from .tu import PROTEINS as PROTEINS
+from .tu import REDDIT_BINARY as REDDIT_BINARY
+from .unpickle import read_pickle as read_pickle
+from .wiki_cs import WIKI_CS as WIKI_CS
+
+__all__ = [
+    "ACTOR",
+    "AMAZON_COMPUTERS",
+    "AMAZON_PHOTO",
+    "AMAZON_RATINGS",
+    "AMHERST41",
+    "CHAMELEON",
+    "CHAMELEON_FILTERED",
+    "CITESEER",
+    "CITESEER_FULL",
+    "COAUTHOR_CS",
+    "COAUTHOR_PHYSICS",
+    "COLLAB",
+    "CORA",
+    "CORA_ML",
+    "CORNELL",
+    "DBLP",
+    "DD",
+    "ENZYMES",
+    "IMDB_BINARY",
+    "IMDB_MULTI",
+    "JOHNS_HOPKINS55",
+    "MINESWEEPER",
+    "MUTAG",
+    "NCI1",
+    "PROTEINS",
+    "PUBMED",
+    "QUESTIONS",
+    "RANDOM",
+    "REDDIT_BINARY",
+    "REED98",
+    "ROMAN_EMPIRE",
+    "SQUIRREL",
+    "SQUIRREL_FILTERED",
+    "TEXAS",
+    "TOLOKERS",
+    "WIKI_CS",
+    "WISCONSIN",
+    "Counts",
+    "DatasetSpec",
+    "Files",
+    "FixedSplit",
+    "Graphs",
+    "Layout",
+    "RawFile",
+    "Split",
+    "Triple",
+    "all_datasets",
+    "cache_folder",
+    "card",
+    "describe_mismatch",
+    "draw",
+    "find_dataset",
+    "find_files",
+    "geom_gcn_split",
+    "index",
+    "is_random",
+    "labels",
+    "load",
+    "locate",
+    "mirrors",
+    "obtain",
+    "open_dataset",
+    "raw_file",
+    "read_arrays",
+    "read_masks",
+    "read_pickle",
+    "read_table",
+    "set_aside",
+    "sha256",
+    "split_names",
+    "write_cards",
+]

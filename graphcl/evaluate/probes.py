@@ -1,0 +1,1 @@
+from graphcl.evaluate.probe import *  # temporary

@@ -1,0 +1,166 @@
+"""Controls: what a table must beat before training is worth anything. None of them learns."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch_geometric.data import Batch, Data
+from torch_geometric.nn import global_add_pool
+
+from graphcl.config import Size
+from graphcl.encoders.gcn import GCN
+from graphcl.graph import GraphShape, normalised_adjacency
+from graphcl.methods.recipe import Method, Recipe
+from graphcl.methods.two_view import encode
+from graphcl.plan import Plan
+
+__all__ = ["Majority", "Propagated", "PropagatedHigh", "RandomInit", "Raw"]
+
+Block: TypeAlias = Literal["x", "ax", "aax", "lx"]
+
+
+def _pooled(h: Tensor, batch: Data) -> Tensor:
+    return global_add_pool(h, batch.batch) if isinstance(batch, Batch) else h
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raw(Recipe):
+    """The node features themselves; at graph level their sum over the nodes.
+
+    Example:
+        >>> Raw().plan.epochs
+        0
+    """
+
+    levels: ClassVar[tuple[str, ...]] = ("node", "graph")
+    control: ClassVar[bool] = True
+
+    plan: Plan = Plan(epochs=0)
+
+    def assemble(self, shape: GraphShape) -> Method:
+        """Nothing to initialise."""
+        return _RawMethod()
+
+
+class _RawMethod(Method):
+    def embed(self, batch: Data) -> Tensor:
+        return _pooled(batch.x, batch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Propagated(Recipe):
+    r"""Raw and smoothed features side by side, each block scaled to unit rows.
+
+    .. math:: H = [X \,\Vert\, \hat A X \,\Vert\, \hat A^2 X], \qquad \hat A = D^{-1/2}(A + I)D^{-1/2}
+
+    Args:
+        blocks: what is put side by side: ``x``, ``ax`` (:math:`\hat A X`), ``aax`` (:math:`\hat A^2 X`), ``lx``
+            (:math:`X - D^{-1/2} A D^{-1/2} X`).
+
+    Example:
+        >>> Propagated().blocks
+        ('x', 'ax', 'aax')
+    """
+
+    levels: ClassVar[tuple[str, ...]] = ("node", "graph")
+    control: ClassVar[bool] = True
+
+    blocks: tuple[Block, ...] = ("x", "ax", "aax")
+    plan: Plan = Plan(epochs=0)
+
+    def assemble(self, shape: GraphShape) -> Method:
+        """Nothing to initialise."""
+        return _PropagatedMethod(self.blocks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PropagatedHigh(Propagated):
+    r"""Raw, smoothed and sharpened features side by side: the control for heterophilic graphs.
+
+    .. math:: H = [X \,\Vert\, \hat A X \,\Vert\, L X], \qquad L = I - D^{-1/2} A D^{-1/2}
+
+    Example:
+        >>> PropagatedHigh().blocks
+        ('x', 'ax', 'lx')
+    """
+
+    blocks: tuple[Block, ...] = ("x", "ax", "lx")
+
+
+class _PropagatedMethod(Method):
+    def __init__(self, blocks: tuple[Block, ...]) -> None:
+        super().__init__()
+        self.blocks = blocks
+
+    def embed(self, batch: Data) -> Tensor:
+        x = batch.x
+        made = {"x": x}
+        if {"ax", "aax"} & set(self.blocks):
+            smooth = normalised_adjacency(batch)
+            made["ax"] = smooth @ x
+            if "aax" in self.blocks:
+                made["aax"] = smooth @ made["ax"]
+        if "lx" in self.blocks:
+            made["lx"] = x - normalised_adjacency(batch, self_loops=False) @ x
+        return torch.cat([F.normalize(_pooled(made[block], batch), dim=1) for block in self.blocks], 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomInit(Recipe):
+    """A GCN with random weights, never trained: what the architecture alone gives.
+
+    Args:
+        dim: width of every layer.
+        layers: graph convolutions.
+
+    Example:
+        >>> RandomInit(dim=64).dim
+        64
+    """
+
+    levels: ClassVar[tuple[str, ...]] = ("node", "graph")
+    control: ClassVar[bool] = True
+
+    dim: Size = 512
+    layers: Size = 2
+    plan: Plan = Plan(epochs=0)
+
+    def assemble(self, shape: GraphShape) -> Method:
+        """A GCN with ReLU."""
+        return _RandomInitMethod(GCN(shape.num_features, [self.dim] * self.layers, "relu", act_last=True))
+
+
+class _RandomInitMethod(Method):
+    def __init__(self, encoder: GCN) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def embed(self, batch: Data) -> Tensor:
+        return _pooled(encode(self.encoder, batch), batch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Majority(Recipe):
+    """Always the most frequent class among the labels that selection sees: what accuracy is worth nothing.
+
+    Example:
+        >>> Majority.probe
+        'majority'
+    """
+
+    levels: ClassVar[tuple[str, ...]] = ("node", "graph")
+    control: ClassVar[bool] = True
+    probe: ClassVar[str] = "majority"
+
+    plan: Plan = Plan(epochs=0)
+
+    def assemble(self, shape: GraphShape) -> Method:
+        """Nothing to initialise."""
+        return _MajorityMethod()
+
+
+class _MajorityMethod(Method):
+    def embed(self, batch: Data) -> Tensor:
+        return _pooled(batch.x[:, :1] * 0, batch)

@@ -1,0 +1,133 @@
+"""What a method is, and the recipe that builds one.
+
+A `Recipe` is a paper as data: its hyper-parameters, citation, training plan and official settings per data set. It
+builds a `Method`, the modules and the loss, which knows no optimiser, device, file or metric.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphcl.config import Config, updated
+from graphcl.errors import RequestError
+from graphcl.graph import GraphShape, is_symmetric, row_normalised, symmetrised
+from graphcl.plan import Plan
+from graphcl.seeding import Stream
+
+__all__ = ["Method", "Paper", "Recipe"]
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a method comes from.
+
+    Args:
+        key: citation key ``authorYEARword``.
+        title: as printed.
+        venue: journal or conference and year.
+        link: a stable address.
+    """
+
+    key: str
+    title: str
+    venue: str
+    link: str
+
+
+class Method(nn.Module):
+    """Modules and loss of one method."""
+
+    parts: tuple[str, ...] = ("model",)
+    """Parts stepped in turn, each with an optimiser of its own; with several, each is the submodule of that name."""
+
+    def parameters_of(self, part: str) -> Iterator[nn.Parameter]:
+        """The parameters that the step of ``part`` moves."""
+        return self.parameters() if self.parts == ("model",) else self.get_submodule(part).parameters()
+
+    def loss(self, batch: Data, generator: torch.Generator, part: str = "model") -> dict[str, Tensor]:
+        """The terms whose sum is minimised over ``part``.
+
+        Args:
+            batch: a graph or a batch of graphs.
+            generator: the source of all randomness of the views.
+            part: which of `parts` is stepped.
+        """
+        raise RequestError(f"{type(self).__name__} has nothing to train")
+
+    @abstractmethod
+    def embed(self, batch: Data) -> Tensor:
+        """Embeddings ``[N, D]`` of the nodes (``[B, D]`` of the graphs); deterministic in eval mode, differentiable."""
+
+    def after_step(self, progress: float) -> None:
+        """Called after each update with the share of the training done, in (0, 1] (moving averages, schedules)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Config, ABC):
+    """Hyper-parameters of one paper.
+
+    Args:
+        features: what is done to the features first: nothing (``raw``), or each row divided by its sum (``row``).
+        plan: epochs and rates.
+    """
+
+    paper: ClassVar[Paper | None] = None
+    """The source; ``None`` for controls."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Official settings by data set, as changes to the defaults."""
+    levels: ClassVar[tuple[str, ...]] = ("node",)
+    """What it can embed: ``node``, ``graph``."""
+    control: ClassVar[bool] = False
+    """Whether it is a training-free reference that belongs into every table."""
+    probe: ClassVar[str] = "logistic"
+    """Catalogue name of the probe that scores it."""
+
+    features: Literal["raw", "row"] = "raw"
+    plan: Plan = Plan()
+
+    @classmethod
+    def preset(cls, dataset: str, changes: Mapping[str, Any] | None = None) -> Self:
+        """The official settings for a data set (the defaults where the paper gives none), with changes merged in."""
+        return updated(updated(cls(), cls.presets.get(dataset, {})), changes or {})
+
+    def prepare(self, data: Data) -> Data:
+        """What the paper does to a graph before training: undirected edges, scaled features. Input unchanged.
+
+        Features and edge weights come out in torch's default dtype, which the parameters have.
+        """
+        out = data.__copy__()
+        out.x = out.x.to(torch.get_default_dtype())
+        if out.get("edge_weight") is not None:
+            out.edge_weight = out.edge_weight.to(out.x.dtype)
+        if not is_symmetric(out):
+            out = symmetrised(out)
+        if self.features == "row":
+            out.x = row_normalised(out.x)
+        return out
+
+    def build(self, shape: GraphShape, generator: torch.Generator) -> Method:
+        """The method with freshly initialised parameters.
+
+        Args:
+            shape: the sizes of the data.
+            generator: seeds the initialisers; the global random state is left alone.
+
+        Raises:
+            RequestError: the recipe does not work at this level.
+        """
+        if shape.level not in self.levels:
+            raise RequestError(
+                f"{type(self).__name__} embeds {' and '.join(self.levels)}s, and the data is at {shape.level} level; "
+                "choose another method (`graphcl ls methods` lists their levels)"
+            )
+        with Stream(generator):
+            return self.assemble(shape)
+
+    @abstractmethod
+    def assemble(self, shape: GraphShape) -> Method:
+        """Put the modules together; called with the global random state lent by `build`."""

@@ -1,0 +1,5 @@
+"""The hot operations, each with a plain reference beside it."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

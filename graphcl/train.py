@@ -1,0 +1,285 @@
+"""Training as a generator: the caller's for-loop is the callback system.
+
+`train` yields a `Step` after each update; `fit` drains it; `embed` is the one call from a graph to its embedding.
+"""
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch, Data
+
+from graphcl.batches import FullGraph
+from graphcl.catalogue import find
+from graphcl.config import updated
+from graphcl.errors import DataError, RunFailedError, UnknownNameError
+from graphcl.graph import GraphShape, check_graph
+from graphcl.methods.recipe import Method, Recipe
+from graphcl.plan import Plan
+from graphcl.seeding import Seeds, Stream
+
+__all__ = ["Step", "Training", "embed", "embedding", "fit", "recipe_of", "start", "train"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one update did.
+
+    Args:
+        n: number of the update, from 1.
+        epoch: number of the epoch, from 1.
+        progress: share of the plan done, in (0, 1].
+        losses: the terms, by ``part/term`` where a method has several parts, else by term.
+        seconds: since training began.
+    """
+
+    n: int
+    epoch: int
+    progress: float
+    losses: dict[str, float]
+    seconds: float
+
+    @property
+    def loss(self) -> float:
+        """Sum of the terms."""
+        return sum(self.losses.values())
+
+    def __str__(self) -> str:
+        terms = "  ".join(f"{name} {value:.4f}" for name, value in self.losses.items())
+        return f"step {self.n}  epoch {self.epoch}  {terms}  {self.seconds:.1f} s"
+
+
+def train(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.Generator) -> Iterator[Step]:
+    """Train a method, yielding after each update.
+
+    Whatever draws on torch's global generator inside a step (dropout) draws on a private stream seeded from
+    ``generator``; between two steps the caller's random state is in place. With ``plan.patience`` the parameters that
+    had the lowest training loss (those the epoch began with) are put back when the iteration ends by itself.
+
+    Args:
+        method: trained in place, moved to the plan's device.
+        batches: walked once an epoch.
+        plan: epochs and rates.
+        generator: the source of all randomness.
+
+    Yields:
+        A `Step` after each update.
+
+    Raises:
+        RequestError: the plan names a part that the method has not, or a device that is not there.
+        RunFailedError: a loss or a gradient is not finite; that part keeps the parameters it had before the update.
+    """
+    for part in plan.part_lr or ():
+        if part not in method.parts:
+            raise UnknownNameError(f"part of {type(method).__name__} in Plan.part_lr", part, method.parts)
+    device = plan.torch_device()
+    method.to(device)
+    method.train()
+    optimisers = {
+        part: torch.optim.Adam(
+            method.parameters_of(part),
+            lr=(plan.part_lr or {}).get(part, plan.lr),
+            weight_decay=plan.weight_decay,
+        )
+        for part in (method.parts if plan.epochs else ())
+    }
+    stream = Stream(generator)
+    began = time.perf_counter()
+    watch = _Lowest(plan.patience)
+    n = 0
+    for epoch in range(1, plan.epochs + 1):
+        total = 0.0
+        watch.note(method)
+        for batch in batches:
+            n += 1
+            with stream:
+                try:
+                    losses = _update(method, batch.to(device), optimisers, generator)
+                except _NotFiniteError as error:
+                    raise RunFailedError(f"{error} at step {n} (epoch {epoch}); lower plan.lr = {plan.lr}") from None
+                method.after_step(epoch / plan.epochs)
+            total += sum(losses.values())
+            yield Step(n, epoch, epoch / plan.epochs, losses, time.perf_counter() - began)
+        if watch.exhausted(total):
+            break
+    watch.restore(method)
+    method.eval()
+
+
+class _NotFiniteError(Exception):
+    """A loss or a gradient is NaN or infinite."""
+
+
+def _update(
+    method: Method, batch: Data, optimisers: dict[str, torch.optim.Optimizer], generator: torch.Generator
+) -> dict[str, float]:
+    seen = {}
+    for part, optimiser in optimisers.items():
+        optimiser.zero_grad(set_to_none=True)
+        terms = method.loss(batch, generator, part)
+        loss = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(loss):
+            raise _NotFiniteError(f"the loss became {float(loss.detach())}")
+        loss.backward()
+        gradients = [p.grad for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
+        if not all(bool(torch.isfinite(gradient).all()) for gradient in gradients):
+            raise _NotFiniteError("a gradient became NaN or infinite")
+        optimiser.step()
+        prefix = f"{part}/" if len(optimisers) > 1 else ""
+        seen.update({prefix + name: float(value.detach()) for name, value in terms.items()})
+    return seen
+
+
+class _Lowest:
+    """Early stopping on the training loss: remembers the parameters that the lowest epoch began with.
+
+    The loss of an epoch is computed before its update, so the parameters after it belong to a loss not yet seen.
+    """
+
+    def __init__(self, patience: int | None) -> None:
+        self.patience = patience
+        self.best = math.inf
+        self.waited = 0
+        self.noted: dict[str, Tensor] = {}
+        self.state: dict[str, Tensor] | None = None
+
+    def note(self, method: Method) -> None:
+        if self.patience is not None:
+            self.noted = {name: value.detach().clone() for name, value in method.state_dict().items()}
+
+    def exhausted(self, loss: float) -> bool:
+        if self.patience is None:
+            return False
+        if loss < self.best:
+            self.best, self.waited, self.state = loss, 0, self.noted
+        else:
+            self.waited += 1
+        return self.waited >= self.patience
+
+    def restore(self, method: Method) -> None:
+        if self.state is not None:
+            method.load_state_dict(self.state)
+
+
+def fit(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.Generator) -> list[Step]:
+    """Train to the end of the plan and return all steps."""
+    return list(train(method, batches, plan, generator))
+
+
+@dataclass
+class Training:
+    """A method, the graph it is trained on as its recipe wants it, and the steps still to come."""
+
+    method: Method
+    data: Data
+    steps: Iterator[Step]
+
+
+def recipe_of(method: str | Recipe, preset: str | None = None, changes: dict[str, Any] | None = None) -> Recipe:
+    """The recipe meant by a name (with the official settings for the data set ``preset``) or a recipe itself.
+
+    Raises:
+        UnknownNameError: no such method, data set or parameter.
+        RequestError: a value of the wrong type or out of range.
+    """
+    if isinstance(method, Recipe):
+        return updated(method, changes or {})
+    cls: type[Recipe] = find("methods", method)
+    if preset is not None and preset not in cls.presets:
+        find("datasets", preset)
+    return cls.preset(preset or "", changes)
+
+
+def start(recipe: Recipe, graphs: Data | Sequence[Data], seed: int) -> Training:
+    """Check and prepare the data, build the method, and stand ready to train.
+
+    Args:
+        recipe: what to train.
+        graphs: a graph (nodes are embedded) or a list of graphs (graphs are).
+        seed: of initialisation and training.
+
+    Raises:
+        DataError: a graph is not usable.
+        RequestError: the recipe does not work at this level, or its plan asks for a device that is not there.
+    """
+    whole = _checked(graphs)
+    data = recipe.prepare(whole).to(recipe.plan.torch_device())
+    seeds = Seeds(seed)
+    method = recipe.build(GraphShape.of(whole), seeds.torch("build"))
+    return Training(method, data, train(method, FullGraph(data), recipe.plan, seeds.torch("train")))
+
+
+def _checked(graphs: Data | Sequence[Data]) -> Data:
+    if not isinstance(graphs, (list, tuple)):
+        return check_graph(graphs)
+    if not graphs:
+        raise DataError("the list of graphs is empty; give at least one torch_geometric.data.Data")
+    for number, graph in enumerate(graphs):
+        check_graph(graph, f"graph {number}")
+        if graph.num_node_features != graphs[0].num_node_features:
+            raise DataError(
+                f"graph {number}: {graph.num_node_features} features where graph 0 has "
+                f"{graphs[0].num_node_features}; all graphs of a list need the same"
+            )
+    return Batch.from_data_list(list(graphs))
+
+
+@torch.no_grad()
+def embedding(method: Method, data: Data) -> Tensor:
+    """The embedding of a prepared graph, on the CPU; the method's train or eval mode is left as it was.
+
+    Raises:
+        RunFailedError: it holds NaN or infinite values.
+    """
+    mode = method.training
+    method.eval()
+    try:
+        h = method.embed(data).cpu()
+    finally:
+        method.train(mode)
+    if not torch.isfinite(h).all():
+        raise RunFailedError("the embedding holds NaN or infinite values; lower plan.lr or train for fewer epochs")
+    return h
+
+
+def embed(
+    method: str | Recipe,
+    data: Data | Sequence[Data],
+    seed: int = 0,
+    *,
+    preset: str | None = None,
+    **changes: Any,
+) -> Tensor:
+    """From a graph to its embedding in one call: train a method on it without labels and embed it.
+
+    The same seed gives the same bits on one CPU and thread count, and the same embedding that ``graphcl run`` scores.
+
+    Args:
+        method: a catalogue name such as ``"grace"``, or a recipe.
+        data: any PyG graph (nodes are embedded), or a list of graphs (graphs are).
+        seed: of initialisation and training.
+        preset: take the official settings for this data set, such as ``"cora"``.
+        changes: single hyper-parameters, ``temperature=0.2`` or ``plan={"epochs": 20}``.
+
+    Returns:
+        ``[N, D]``; ``[B, D]`` for a list of B graphs.
+
+    Raises:
+        UnknownNameError: no such method or parameter.
+        DataError: the graph is not usable.
+        RunFailedError: training diverged.
+
+    Example:
+        >>> import graphcl
+        >>> data, _ = graphcl.load("karate")
+        >>> graphcl.embed("grace", data, plan={"epochs": 2}).shape
+        torch.Size([34, 128])
+    """
+    training = start(recipe_of(method, preset, changes), data, seed)
+    for _ in training.steps:
+        pass
+    return embedding(training.method, training.data)
