@@ -80,7 +80,7 @@ def main() -> int:
         return 130
     except Exception as error:
         # the parser's own errors; where their class lives depends on the version of typer
-        if getattr(error, "exit_code", None) != 2 or not hasattr(error, "format_message"):
+        if getattr(error, "exit_code", None) != 2 or not hasattr(error, "format_message") or not hasattr(error, "show"):
             raise
         if len(sys.argv) < 2 or type(error).__name__ == "NoArgsIsHelpError":
             error.show()
@@ -193,11 +193,12 @@ def run(
     seed: Annotated[int, typer.Option(help="Draws a random split, the initialisation and the training.")] = 0,
     settings: Settings = None,
     protocol: Annotated[str, typer.Option(help="honest, or the flagged legacy (best test epoch).")] = "honest",
+    probe: Annotated[str | None, typer.Option(help="Another probe than the standard one.")] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Also append the record there.")] = None,
     as_json: Json = False,
 ) -> None:
     """Train one method on one data set and score it."""
-    wanted = Run.of(method, dataset, split, seed, nested(settings or []), protocol)
+    wanted = Run.of(method, dataset, split, seed, nested(settings or []), protocol, probe)
     store = Store(out) if out is not None else None
     with _held(store), _progress(quiet=as_json) as (_, watch):
         record = execute(wanted, watch)

@@ -62,7 +62,7 @@ class Config:
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     def __post_init__(self) -> None:
-        for name, adapter in _adapters(type(self)).items():
+        for name, adapter in _adapters(type(self)).items():  # type: ignore[arg-type]
             value = getattr(self, name)
             try:
                 # the checked value is kept: 1 for a float becomes 1.0, so that equal settings have one digest
@@ -111,9 +111,9 @@ def decode(cls: type[C], values: Mapping[str, Any]) -> C:
 
     Raises:
         UnknownNameError: a key that is not a field, naming the nearest.
-        RequestError: a value of the wrong type or out of range.
+        RequestError: a value of the wrong type or out of range, or a field without default that is missing.
     """
-    adapters = _adapters(cls)
+    adapters = _adapters(cls)  # type: ignore[arg-type]
     hints = get_type_hints(cls)
     built: dict[str, Any] = {}
     for key, value in values.items():
@@ -129,6 +129,10 @@ def decode(cls: type[C], values: Mapping[str, Any]) -> C:
             raise RequestError(f"{cls.__name__}.{_describe(key, value, error)}") from None
         except TypeError:
             raise RequestError(f"{cls.__name__}.{key} = {value!r}: not a plain JSON value") from None
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if field.init and required and field.name not in built:
+            raise RequestError(f"{cls.__name__}.{field.name} is missing and has no default")
     return cls(**built)
 
 

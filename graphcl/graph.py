@@ -78,6 +78,8 @@ def _check_features(x: Tensor | None, name: str) -> None:
         raise DataError(f"{name}: no node features; set data.x to a float tensor [N, F]")
     if not x.is_floating_point() or x.dim() != 2:
         raise DataError(f"{name}: data.x is {x.dtype} {list(x.shape)}; make it a float tensor [N, F]")
+    if x.layout != torch.strided:
+        raise DataError(f"{name}: data.x is sparse; make it dense with data.x.to_dense()")
     if x.size(0) == 0 or x.size(1) == 0:
         raise DataError(f"{name}: empty graph, data.x has shape {list(x.shape)}")
     # one pass over the usual, finite case: a NaN or an infinity always shows in the sum
@@ -103,10 +105,12 @@ def _check_edges(data: Data, name: str) -> None:
             raise DataError(f"{name}: edge_index names node {wrong} but there are only {n} nodes (0..{n - 1})")
     weight = data.get("edge_weight")
     if weight is not None:
+        if not isinstance(weight, Tensor):
+            raise DataError(f"{name}: edge_weight is a {type(weight).__name__}; make it a tensor [E]")
         if weight.shape != (edges.size(1),):
             raise DataError(f"{name}: edge_weight has shape {list(weight.shape)}, expected [{edges.size(1)}]")
-        if not torch.isfinite(weight).all():
-            raise DataError(f"{name}: edge_weight holds NaN or infinite values")
+        if not torch.isfinite(weight).all() or (weight < 0).any():
+            raise DataError(f"{name}: edge_weight holds negative, NaN or infinite values; make them 0 or more")
 
 
 def undirected_ids(edge_index: Tensor, num_nodes: int) -> Tensor:

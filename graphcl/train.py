@@ -5,7 +5,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch_geometric.data import Batch, Data
 from graphcl.batches import FullGraph
 from graphcl.catalogue import find
 from graphcl.config import updated
-from graphcl.errors import DataError, RunFailedError, UnknownNameError
+from graphcl.errors import DataError, RequestError, RunFailedError, UnknownNameError
 from graphcl.graph import GraphShape, check_graph
 from graphcl.methods.recipe import Method, Recipe
 from graphcl.plan import Plan
@@ -70,7 +70,8 @@ def train(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.
         A `Step` after each update.
 
     Raises:
-        RequestError: the plan names a part that the method has not, or a device that is not there.
+        RequestError: the plan names a part that the method has not or a device that is not there, or there is nothing
+            to train.
         RunFailedError: a loss or a gradient is not finite; that part keeps the parameters it had before the update.
     """
     for part in plan.part_lr or ():
@@ -79,6 +80,8 @@ def train(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.
     device = plan.torch_device()
     method.to(device)
     method.train()
+    if plan.epochs and not all(any(True for _ in method.parameters_of(part)) for part in method.parts):
+        raise RequestError(f"{type(method).__name__.strip('_')} has nothing to train; leave plan.epochs at 0")
     optimisers = {
         part: torch.optim.Adam(
             method.parameters_of(part),
@@ -115,7 +118,7 @@ class _NotFiniteError(Exception):
 
 
 def _update(
-    method: Method, batch: Data, optimisers: dict[str, torch.optim.Optimizer], generator: torch.Generator
+    method: Method, batch: Data, optimisers: Mapping[str, torch.optim.Optimizer], generator: torch.Generator
 ) -> dict[str, float]:
     seen = {}
     for part, optimiser in optimisers.items():

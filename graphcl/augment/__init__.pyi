@@ -3,6 +3,7 @@
 from .augmenter import Augmenter as Augmenter
 from .augmenter import Chain as Chain
 from .edges import EdgeDropout as EdgeDropout
+from .edges import MessageDropout as MessageDropout
 from .features import FeatureMask as FeatureMask
 from .features import FeatureShuffle as FeatureShuffle
 
@@ -12,4 +13,5 @@ __all__ = [
     "EdgeDropout",
     "FeatureMask",
     "FeatureShuffle",
+    "MessageDropout",
 ]

@@ -4,6 +4,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch_geometric.data import Data
@@ -23,6 +24,9 @@ class Augmenter(Config, BaseTransform):
 
     Subclasses are frozen dataclasses and write `forward`.
     """
+
+    keeps_symmetry: ClassVar[bool] = True
+    """Whether the view of an undirected graph is undirected."""
 
     def __call__(self, data: Data, generator: torch.Generator | None = None) -> Data:
         """A view of ``data``.

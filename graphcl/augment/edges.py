@@ -1,6 +1,7 @@
 """Views that change which edges there are."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from graphcl.augment.augmenter import Augmenter
 from graphcl.config import Rate
 from graphcl.seeding import draw_seed
 
-__all__ = ["EdgeDropout"]
+__all__ = ["EdgeDropout", "MessageDropout"]
 
 
 @dataclass(frozen=True)
@@ -42,23 +43,63 @@ class EdgeDropout(Augmenter):
         """Keep the edges whose coin says so."""
         if self.rate == 0.0 or data.edge_index is None:
             return data
-        keep = _pair_uniform(data.edge_index, draw_seed(generator)) >= self.rate
-        edges = data.edge_index.size(1)
-        n = data.num_nodes
-        # PyG decides by name and size what belongs to an edge: all are named before the first of them changes its size
-        aligned = [
-            (name, value, data.__cat_dim__(name, value))
-            for name, value in data.to_dict().items()
-            if isinstance(value, Tensor) and data.is_edge_attr(name)
-        ]
-        rows = keep.nonzero().flatten()
-        for name, value, axis in aligned:
-            if value.size(axis) == edges:
-                data[name] = value.index_select(axis, rows)
-        # num_nodes must not shrink with the edges
-        if data.x is None:
-            data.num_nodes = n
-        return data
+        return _keeping(data, _pair_uniform(data.edge_index, draw_seed(generator)) >= self.rate)
+
+
+@dataclass(frozen=True)
+class MessageDropout(Augmenter):
+    r"""Remove each stored direction of an edge by itself with probability ``rate``: messages, not edges, are lost.
+
+    .. math:: \tilde A_{uv} = A_{uv}\, m_{uv}, \qquad m_{uv} \sim \mathrm{Bernoulli}(1 - rate) \text{ independently}
+
+    The view of an undirected graph is a directed one: v may still hear u where u no longer hears v. This is what the
+    released codes of GRACE, GCA, BGRL and CCA-SSG do where their papers say "removing edges"; with the same rate an
+    undirected edge survives in some direction with probability :math:`1 - rate^2`. Where a view must stay undirected,
+    take `EdgeDropout`.
+
+    Args:
+        rate: probability of removal, in [0, 1).
+
+    Reference:
+        Zhang et al., CCA-SSG, NeurIPS 2021, released code: a Bernoulli draw per directed edge; likewise GRACE's, which
+        calls PyG's ``dropout_adj`` with its default.
+
+    Example:
+        >>> g = Data(x=torch.ones(3, 1), edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]))
+        >>> MessageDropout(0.5)(g, torch.Generator().manual_seed(1)).num_edges
+        2
+    """
+
+    keeps_symmetry: ClassVar[bool] = False
+
+    rate: Rate = 0.2
+
+    def forward(self, data: Data, generator: torch.Generator | None = None) -> Data:
+        """Keep the directed edges whose coin says so."""
+        if self.rate == 0.0 or data.edge_index is None:
+            return data
+        device = generator.device if generator is not None else data.edge_index.device
+        coins = torch.rand(data.edge_index.size(1), generator=generator, device=device)
+        return _keeping(data, coins.to(data.edge_index.device) >= self.rate)
+
+
+def _keeping(data: Data, keep: Tensor) -> Data:
+    """Only the edges marked in ``keep`` ``[E]``, with whatever is aligned with them; all nodes stay."""
+    edges, n = data.edge_index.size(1), data.num_nodes
+    # PyG decides by name and size what belongs to an edge: all are named before the first of them changes its size
+    aligned = [
+        (name, value, data.__cat_dim__(name, value))
+        for name, value in data.to_dict().items()
+        if isinstance(value, Tensor) and data.is_edge_attr(name)
+    ]
+    rows = keep.nonzero().flatten()
+    for name, value, axis in aligned:
+        if value.size(axis) == edges:
+            data[name] = value.index_select(axis, rows)
+    # num_nodes must not shrink with the edges
+    if data.x is None:
+        data.num_nodes = n
+    return data
 
 
 def _mix(z: Tensor, shift: int, factor: int) -> Tensor:

@@ -19,9 +19,9 @@ from .suite import find_suite as find_suite
 from .suite import suites as suites
 
 __all__ = [
-    "LEGACY_EVERY",
     "Cell",
     "Column",
+    "LEGACY_EVERY",
     "Record",
     "Report",
     "Run",

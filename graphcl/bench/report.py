@@ -26,12 +26,14 @@ class Column:
     metric: str
     protocol: str
     fingerprint: str
+    probe: str = "logistic"
 
     @property
     def title(self) -> str:
         """The column's head."""
         flag = "\nLEGACY (selected on test)" if self.protocol == "legacy" else ""
-        return f"{self.dataset}\n{self.split}\n{self.metric}{flag}"
+        other = f"\nprobe {self.probe}" if self.probe != "logistic" else ""
+        return f"{self.dataset}\n{self.split}\n{self.metric}{other}{flag}"
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,11 @@ class Report:
             mark = " ≈"
         return f"{100 * cell.mean:.2f}{spread}{mark}{lost}"
 
+    def title(self, column: Column) -> str:
+        """A column's head; data sets of one name but different content are told apart by their fingerprint."""
+        twins = [other for other in self.columns if other.title == column.title]
+        return f"{column.title}\n{column.fingerprint[:8]}" if len(twins) > 1 else column.title
+
     @property
     def footnotes(self) -> list[str]:
         """What the marks mean, and what is missing."""
@@ -116,7 +123,7 @@ class Report:
         notes = [
             f"Test score in %, mean over seeds ({', '.join(map(str, seeds)) or '0'}) ± half the 95 % interval "
             "(Student's t). On a fixed split the interval covers initialisation and training only.",
-            "* highest mean; ≈ inside the noise of it: the 95 % interval of the difference, paired by seed, contains 0.",
+            "* highest mean; ≈ inside its noise: the 95 % interval of the difference, paired by seed, contains 0.",
         ]
         missing = sum((row, column) not in self.cells for row in self.rows for column in self.columns)
         if missing:
@@ -132,7 +139,7 @@ class Report:
         table = Table(title=None, show_lines=False)
         table.add_column("method")
         for column in self.columns:
-            table.add_column(column.title, justify="right")
+            table.add_column(self.title(column), justify="right")
         for control in (False, True):
             for row in (row for row, is_control in self.rows.items() if is_control == control):
                 style = "dim" if control else None
@@ -143,7 +150,7 @@ class Report:
 
     def markdown(self) -> str:
         """As a Markdown table with its notes."""
-        titles = [column.title.replace("\n", " · ") for column in self.columns]
+        titles = [self.title(column).replace("\n", " · ") for column in self.columns]
         lines = ["| method | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
         for control in (False, True):
             for row in (row for row, is_control in self.rows.items() if is_control == control):
@@ -162,34 +169,62 @@ def summarise(records: Iterable[Record]) -> Report:
     if not latest:
         raise RequestError("no records there yet; `graphcl bench run` makes some")
     recipes = entries("methods")
-    known_prints: dict[tuple[str, str], Column] = {}
     values: dict[tuple[str, Column], dict[int, float]] = defaultdict(dict)
     failures: dict[tuple[str, Column], list[str]] = defaultdict(list)
     controls: dict[str, bool] = {}
-    failed = []
+    done = [record for record in latest.values() if record["status"] == "ok"]
+    columns = {_column(record) for record in done if record["run"]["probe"]["name"] != "majority"} or {
+        _column(record) for record in done
+    }
     for record in latest.values():
         run = record["run"]
         row = _row(run, recipes)
         controls[row] = run["method"] in recipes and recipes[run["method"]].control
-        if record["status"] != "ok":
-            failed.append((row, run, record["error"]))
-            continue
-        column = Column(
-            run["dataset"], run["split"], record["metric"], run["protocol"], record["dataset"]["fingerprint"]
-        )
-        known_prints[run["dataset"], run["split"] + run["protocol"]] = column
-        values[row, column][run["seed"]] = record["metrics"][f"{record['metric']}/test"]
-    for row, run, message in failed:
-        key = (run["dataset"], run["split"] + run["protocol"])
-        column = known_prints.setdefault(key, Column(run["dataset"], run["split"], "acc", run["protocol"], "?"))
-        failures[row, column].append(message)
+        fitting = [column for column in columns if _belongs(record, column)]
+        if record["status"] != "ok" and not fitting:
+            fitting = [Column(run["dataset"], run["split"], "acc", run["protocol"], "?", _probe(run))]
+        for column in fitting:
+            if record["status"] == "ok":
+                values[row, column][run["seed"]] = record["metrics"][f"{record['metric']}/test"]
+            else:
+                failures[row, column].append(record["error"])
     cells = {key: Cell(values.get(key, {}), tuple(failures.get(key, ()))) for key in {**values, **failures}}
-    # controls belong into every table: those without a record show as "not run"
+    # controls belong into every table: those without a record, whatever the settings, show as "not run"
+    recorded = {record["run"]["method"] for record in latest.values()}
     for name, recipe in recipes.items():
-        if recipe.control:
+        if recipe.control and name not in recorded:
             controls.setdefault(name, True)
-    columns = tuple(sorted({column for _, column in cells}, key=lambda c: (c.protocol, c.dataset, c.split)))
-    return Report(columns, dict(sorted(controls.items())), cells)
+    order = sorted(
+        {column for _, column in cells}, key=lambda c: (c.protocol, c.dataset, c.split, c.probe, c.fingerprint)
+    )
+    return Report(tuple(order), dict(sorted(controls.items())), cells)
+
+
+def _column(record: Record) -> Column:
+    run = record["run"]
+    return Column(
+        run["dataset"], run["split"], record["metric"], run["protocol"], record["dataset"]["fingerprint"], _probe(run)
+    )
+
+
+def _belongs(record: Record, column: Column) -> bool:
+    """Whether a record counts in a column; the majority has no probe and a failed run no content to differ in."""
+    run = record["run"]
+    same = (run["dataset"], run["split"], run["protocol"]) == (column.dataset, column.split, column.protocol)
+    content = record["status"] != "ok" or record["dataset"]["fingerprint"] == column.fingerprint
+    return same and content and _probe(run) in ("majority", column.probe)
+
+
+def _probe(run: dict[str, Any]) -> str:
+    """The probe, with whatever differs from its settings for the data set."""
+    settings = dict(run["probe"])
+    name = settings.pop("name")
+    probes = entries("probes")
+    if name not in probes:
+        return name
+    usual = encode(probes[name].preset(run["dataset"]))
+    changed = [f"{key}={value}" for key, value in settings.items() if usual.get(key, value) != value]
+    return f"{name} ({', '.join(sorted(changed))})" if changed else name
 
 
 def _row(run: dict[str, Any], recipes: dict[str, Any]) -> str:

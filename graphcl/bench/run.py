@@ -97,6 +97,7 @@ class Run:
         seed: int = 0,
         changes: Mapping[str, Any] | None = None,
         protocol: str = "honest",
+        probe: str | None = None,
     ) -> Self:
         """Resolve names and settings; whatever is wrong with the request is refused here, before any work.
 
@@ -105,8 +106,9 @@ class Run:
             dataset: catalogue name.
             split: ``None`` takes the data set's default.
             seed: 0 or more.
-            changes: nested changes to the settings.
+            changes: nested changes to the settings; those below ``probe`` go to the probe.
             protocol: ``honest`` or ``legacy``.
+            probe: catalogue name; ``None`` takes the standard one.
         """
         if protocol not in _RULES:
             raise UnknownNameError("protocol", protocol, _RULES)
@@ -114,6 +116,12 @@ class Run:
             raise RequestError(f"seed = {seed}: input should be 0 or more")
         recipe_class: type[Recipe] = find("methods", method)
         spec = find_dataset(dataset)
+        changes = dict(changes or {})
+        probe_changes = changes.pop("probe", {})
+        if not isinstance(probe_changes, Mapping):
+            raise RequestError(
+                f"probe = {probe_changes!r}: choose the probe with --probe, its settings with probe.name=value"
+            )
         recipe = recipe_class.preset(dataset, changes)
         if spec.level not in recipe.levels:
             raise RequestError(
@@ -124,14 +132,16 @@ class Run:
         if wanted not in spec.splits and not is_random(wanted):
             raise UnknownNameError(f"split of {dataset}", wanted, split_names(spec))
         recipe.plan.torch_device()
-        probe: Probe = find("probes", recipe.probe)()
+        # the majority class has no embedding that another probe could read
+        name = recipe.probe if probe is None or recipe.probe == "majority" else probe
+        made: Probe = find("probes", name).preset(dataset, probe_changes if name != "majority" else None)
         return cls(
             method=method,
             dataset=dataset,
             split=wanted,
             seed=seed,
             settings=encode(recipe),
-            probe={"name": recipe.probe, **encode(probe)},
+            probe={"name": name, **encode(made)},
             protocol="legacy" if protocol == "legacy" else "honest",
         )
 

@@ -42,6 +42,7 @@ class Suite(Config):
         seeds: number of seeds, 0 … seeds - 1.
         settings: changes to the settings, by method.
         protocol: ``honest`` or ``legacy``.
+        probe: catalogue name of the probe; ``""`` takes the standard one.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Suite(Config):
     seeds: Size = 5
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     protocol: str = "honest"
+    probe: str = ""
 
     def runs(self) -> list[Run]:
         """All cells, ordered by data set, then seed, then method, so that early results already compare methods."""
@@ -67,7 +69,15 @@ class Suite(Config):
             level = find_dataset(task.dataset).level
             for seed in range(self.seeds):
                 made += [
-                    Run.of(name, task.dataset, task.split or None, seed, self.settings.get(name), self.protocol)
+                    Run.of(
+                        name,
+                        task.dataset,
+                        task.split or None,
+                        seed,
+                        self.settings.get(name),
+                        self.protocol,
+                        self.probe or None,
+                    )
                     for name in (*self.methods, *(c for c in controls if level in recipes[c].levels))
                 ]
         return made

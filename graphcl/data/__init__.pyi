@@ -2,10 +2,14 @@
 
 from .arrays import read_arrays as read_arrays
 from .arrays import read_table as read_table
-from .card import card as card
-from .card import index as index
-from .card import write_cards as write_cards
+from .cards import card as card
+from .cards import index as index
+from .cards import write_cards as write_cards
 from .checksums import raw_file as raw_file
+from .csbm import CSBM as CSBM
+from .csbm import CSBM_HETEROPHILIC as CSBM_HETEROPHILIC
+from .csbm import CSBM_HOMOPHILIC as CSBM_HOMOPHILIC
+from .csbm import csbm as csbm
 from .geom_gcn import ACTOR as ACTOR
 from .geom_gcn import CHAMELEON as CHAMELEON
 from .geom_gcn import CORNELL as CORNELL
@@ -40,6 +44,11 @@ from .npz_graphs import DBLP as DBLP
 from .planetoid import CITESEER as CITESEER
 from .planetoid import CORA as CORA
 from .planetoid import PUBMED as PUBMED
+from .python_source import Areas as Areas
+from .python_source import PYTHON_PACKAGES as PYTHON_PACKAGES
+from .python_source import PYTHON_STDLIB as PYTHON_STDLIB
+from .python_source import source_graph as source_graph
+from .python_source import split_words as split_words
 from .spec import Counts as Counts
 from .spec import DatasetSpec as DatasetSpec
 from .spec import Files as Files
@@ -60,6 +69,10 @@ from .store import mirrors as mirrors
 from .store import obtain as obtain
 from .store import set_aside as set_aside
 from .store import sha256 as sha256
+from .toy import DIGITS_KNN as DIGITS_KNN
+from .toy import KARATE as KARATE
+from .toy import digits_knn as digits_knn
+from .toy import karate as karate
 from .tu import COLLAB as COLLAB
 from .tu import DD as DD
 from .tu import ENZYMES as ENZYMES
@@ -78,6 +91,7 @@ __all__ = [
     "AMAZON_PHOTO",
     "AMAZON_RATINGS",
     "AMHERST41",
+    "Areas",
     "CHAMELEON",
     "CHAMELEON_FILTERED",
     "CITESEER",
@@ -88,47 +102,57 @@ __all__ = [
     "CORA",
     "CORA_ML",
     "CORNELL",
+    "CSBM",
+    "CSBM_HETEROPHILIC",
+    "CSBM_HOMOPHILIC",
+    "Counts",
     "DBLP",
     "DD",
+    "DIGITS_KNN",
+    "DatasetSpec",
     "ENZYMES",
+    "Files",
+    "FixedSplit",
+    "Graphs",
     "IMDB_BINARY",
     "IMDB_MULTI",
     "JOHNS_HOPKINS55",
+    "KARATE",
+    "Layout",
     "MINESWEEPER",
     "MUTAG",
     "NCI1",
     "PROTEINS",
     "PUBMED",
+    "PYTHON_PACKAGES",
+    "PYTHON_STDLIB",
     "QUESTIONS",
     "RANDOM",
     "REDDIT_BINARY",
     "REED98",
     "ROMAN_EMPIRE",
+    "RawFile",
     "SQUIRREL",
     "SQUIRREL_FILTERED",
+    "Split",
     "TEXAS",
     "TOLOKERS",
+    "Triple",
     "WIKI_CS",
     "WISCONSIN",
-    "Counts",
-    "DatasetSpec",
-    "Files",
-    "FixedSplit",
-    "Graphs",
-    "Layout",
-    "RawFile",
-    "Split",
-    "Triple",
     "all_datasets",
     "cache_folder",
     "card",
+    "csbm",
     "describe_mismatch",
+    "digits_knn",
     "draw",
     "find_dataset",
     "find_files",
     "geom_gcn_split",
     "index",
     "is_random",
+    "karate",
     "labels",
     "load",
     "locate",
@@ -142,6 +166,8 @@ __all__ = [
     "read_table",
     "set_aside",
     "sha256",
+    "source_graph",
     "split_names",
+    "split_words",
     "write_cards",
 ]

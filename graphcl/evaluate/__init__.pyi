@@ -1,19 +1,20 @@
 """Written by tools/stubs.py; do not edit."""
 
+from .early_stopping import EarlyStoppedProbe as EarlyStoppedProbe
 from .logistic import LinearClassifier as LinearClassifier
 from .logistic import LogisticProbe as LogisticProbe
 from .logistic import Normalisation as Normalisation
 from .logistic import Solution as Solution
 from .logistic import solve_logistic as solve_logistic
-from .probe import FOLDS as FOLDS
-from .probe import Fitted as Fitted
-from .probe import MajorityProbe as MajorityProbe
-from .probe import Metric as Metric
-from .probe import Probe as Probe
-from .probe import Selection as Selection
-from .probe import check_embedding as check_embedding
-from .probe import selection_score as selection_score
-from .probe import selections as selections
+from .probes import FOLDS as FOLDS
+from .probes import Fitted as Fitted
+from .probes import MajorityProbe as MajorityProbe
+from .probes import Metric as Metric
+from .probes import Probe as Probe
+from .probes import Selection as Selection
+from .probes import check_embedding as check_embedding
+from .probes import selection_score as selection_score
+from .probes import selections as selections
 from .scoring import Scores as Scores
 from .scoring import accuracy as accuracy
 from .scoring import probe as probe
@@ -21,6 +22,7 @@ from .scoring import roc_auc as roc_auc
 from .scoring import score as score
 
 __all__ = [
+    "EarlyStoppedProbe",
     "FOLDS",
     "Fitted",
     "LinearClassifier",

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphcl.config import Positive, Size, encode
-from graphcl.evaluate.probe import Fitted, Metric, Probe, Selection, check_embedding, selection_score
+from graphcl.evaluate.probes import Fitted, Metric, Probe, Selection, check_embedding, selection_score
 
 __all__ = ["LinearClassifier", "LogisticProbe", "Normalisation", "Solution", "solve_logistic"]
 
@@ -127,9 +127,13 @@ def _solve_chunk(
     axes = _principal_axes(features)
     problems = _Problems.build(features @ axes, target, strengths)
     theta, gradient, steps = _minimise(problems, tolerance, max_iterations)
+    present = target.any(dim=2)
+    # softmax does not see what all classes have in common; none is the form with the smaller norm
+    common = theta.sum(dim=2, keepdim=True) / present.sum(dim=1)[:, None, None, None]
+    theta = torch.where(present[:, None, :, None], theta - common, 0.0)
     weight = (theta[..., :-1].flatten(1, 2) @ axes.mT).unflatten(1, theta.shape[1:3])
     bias = theta[..., -1] - (weight @ mean[:, None, :, None]).squeeze(-1)
-    return Solution(weight, bias, target.any(dim=2), gradient, steps)
+    return Solution(weight, bias, present, gradient, steps)
 
 
 def _principal_axes(features: Tensor) -> Tensor:
@@ -400,14 +404,14 @@ class LogisticProbe(Probe):
     .. math:: \min_{W, b} \; s \sum_i -\log \mathrm{softmax}(W \tilde h_i + b)_{y_i}
               + \tfrac12 \lVert W \rVert^2
 
-    as in `solve_logistic`. Of all (normalisation, s) the best mean selection score wins, then the lowest mean
-    cross-entropy on the score rows, then the smallest s, then the normalisation named first. With a validation
-    part the fit that won is the probe; after cross-validation it is fitted again on all of train.
+    as in `solve_logistic`. Of all (normalisation, s) the best mean selection score wins, then the lowest
+    mean cross-entropy on the score rows, then the smallest s, then the normalisation named first. With a
+    validation part the fit that won is the probe; after cross-validation it is fitted again on all of train.
 
     Args:
         normalisations: what may be done to the embedding.
         strengths: the values of s (scikit-learn's C), above 0.
-        tolerance: relative gradient norm at which a fit is done.
+        tolerance: relative gradient norm at which a fit is done, in [1e-10, 1); float64 reaches no further.
         max_iterations: steps after which a fit is taken as it is, and ``chosen["converged"]`` is false.
 
     Example:
@@ -421,8 +425,8 @@ class LogisticProbe(Probe):
     name: ClassVar[str] = "logistic"
 
     normalisations: Annotated[tuple[Normalisation, ...], at.MinLen(1)] = ("none", "unit", "z-score")
-    strengths: Annotated[tuple[Positive, ...], at.MinLen(1)] = tuple(2.0**k for k in range(-10, 11, 2))
-    tolerance: Positive = 1e-4
+    strengths: Annotated[tuple[Positive, ...], at.MinLen(1)] = tuple(2.0**k for k in range(-10, 11))
+    tolerance: Annotated[float, at.Interval(ge=1e-10, lt=1.0)] = 1e-4
     max_iterations: Size = 2000
 
     def fit(self, h: Tensor, selections: Sequence[Selection], classes: int, metric: Metric) -> list[Fitted]:
@@ -451,7 +455,7 @@ class LogisticProbe(Probe):
         return {
             "probe": self.name,
             **encode(self),
-            "rule": "best mean score; ties: lowest mean cross-entropy, smallest strength, first normalisation",
+            "rule": "best mean score; ties: lowest mean cross-entropy, least strength, first normalisation",
             "final": "the fit on train that won; after cross-validation fitted again on train",
         }
 
@@ -502,7 +506,7 @@ class LogisticProbe(Probe):
         strengths: Tensor,
         classes: int,
     ) -> Solution:
-        """Solve one problem per (rows, labels); column statistics, taken from its rows, end in its weights."""
+        """Solve one problem per (rows, labels); column statistics come from its rows, and end in its weights."""
         matrices = [_unit(x[rows]) if normalisation == "unit" else x[rows] for rows, _ in parts]
         targets = [labels[rows] for rows, labels in parts]
         if normalisation != "z-score":

@@ -1,7 +1,7 @@
-"""From an embedding and a split to scores: selection sees train and validation, the test part is read once, after it."""
+"""From an embedding and a split to scores: selection sees train and validation, the test part is read after it."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from sklearn.metrics import roc_auc_score
@@ -12,12 +12,10 @@ from graphcl.data.loading import labels
 from graphcl.data.splits import Split
 from graphcl.errors import DataError
 from graphcl.evaluate.logistic import LogisticProbe
-from graphcl.evaluate.probes import Fitted, Probe, selections
+from graphcl.evaluate.probes import Fitted, Metric, Probe, selections
 from graphcl.seeding import Seeds
 
 __all__ = ["Scores", "accuracy", "probe", "roc_auc", "score"]
-
-Metric = Literal["acc", "auc"]
 
 
 @dataclass(frozen=True)

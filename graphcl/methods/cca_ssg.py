@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from torch import nn
 
 from graphcl.augment.augmenter import Chain
-from graphcl.augment.edges import EdgeDropout
+from graphcl.augment.edges import MessageDropout
 from graphcl.augment.features import FeatureMask
 from graphcl.config import NonNegative, Rate, Size
 from graphcl.encoders.gcn import GCN
@@ -27,7 +27,7 @@ class CcaSsg(Recipe):
     Args:
         dim: width of every layer.
         layers: graph convolutions; ReLU between them, none after the last.
-        edge_dropout: rate of both views.
+        edge_dropout: rate of both views; each direction of an edge by itself, as in the released code.
         feature_mask: rate of both views.
         decorrelation: weight λ of the decorrelation term.
 
@@ -68,7 +68,7 @@ class CcaSsg(Recipe):
 
     def assemble(self, shape: GraphShape) -> TwoView:
         """A GCN without a projector, as in the paper."""
-        view = Chain((EdgeDropout(self.edge_dropout), FeatureMask(self.feature_mask)))
+        view = Chain((MessageDropout(self.edge_dropout), FeatureMask(self.feature_mask)))
         return TwoView(
             GCN(shape.num_features, [self.dim] * self.layers, "relu"),
             nn.Identity(),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from graphcl.augment.augmenter import Chain
-from graphcl.augment.edges import EdgeDropout
+from graphcl.augment.edges import MessageDropout
 from graphcl.augment.features import FeatureMask
 from graphcl.config import Positive, Rate, Size
 from graphcl.encoders.gcn import GCN, Activation
@@ -28,7 +28,7 @@ class Grace(Recipe):
         layers: graph convolutions.
         projection: width of the projector.
         act: activation after every layer, the last included.
-        edge_dropout: rate of each view.
+        edge_dropout: rate of each view; each direction of an edge by itself, as in the released code.
         feature_mask: rate of each view.
         temperature: of InfoNCE.
 
@@ -84,7 +84,7 @@ class Grace(Recipe):
         """A GCN with a two-layer projector."""
         hidden = [2 * self.dim] * (self.layers - 1)
         first, second = (
-            Chain((EdgeDropout(edges), FeatureMask(columns)))
+            Chain((MessageDropout(edges), FeatureMask(columns)))
             for edges, columns in zip(self.edge_dropout, self.feature_mask, strict=True)
         )
         return TwoView(

@@ -57,7 +57,7 @@ class Method(nn.Module):
             generator: the source of all randomness of the views.
             part: which of `parts` is stepped.
         """
-        raise RequestError(f"{type(self).__name__} has nothing to train")
+        raise RequestError(f"{type(self).__name__.strip('_')} has nothing to train; leave plan.epochs at 0")
 
     @abstractmethod
     def embed(self, batch: Data) -> Tensor:

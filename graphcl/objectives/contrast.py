@@ -142,8 +142,8 @@ def node_graph_bce(nodes: Tensor, summaries: Tensor, corrupted: Tensor, graph: T
         Veličković et al., Deep graph infomax, ICLR 2019, equation 1.
 
     Example:
-        >>> node_graph_bce(torch.zeros(2, 3), torch.ones(1, 3), torch.zeros(2, 3)).item() == torch.tensor(2.0).log().item()
-        True
+        >>> round(node_graph_bce(torch.zeros(2, 3), torch.ones(1, 3), torch.zeros(2, 3)).item(), 4)
+        0.6931
     """
     _check_pair(nodes, corrupted)
     if summaries.dim() != 2 or summaries.size(1) != nodes.size(1):

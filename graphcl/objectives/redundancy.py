@@ -31,7 +31,8 @@ def cca(a: Tensor, b: Tensor, decorrelation: float = 1e-3) -> Tensor:
     r"""Soft canonical correlation analysis of two views.
 
     .. math::
-        L = -\operatorname{tr} C_{ab} + \lambda \left(\lVert C_{aa} - I \rVert_F^2 + \lVert C_{bb} - I \rVert_F^2\right),
+        L = -\operatorname{tr} C_{ab}
+        + \lambda \left(\lVert C_{aa} - I \rVert_F^2 + \lVert C_{bb} - I \rVert_F^2\right),
         \qquad C_{ab} = \tfrac1N \tilde A^\top \tilde B
 
     where tilde standardises every dimension over the nodes (sample deviation, N − 1). The trace term is

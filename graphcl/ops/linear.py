@@ -13,15 +13,15 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 __all__ = ["feature_linear", "feature_linear_reference"]
 
-_DENSITY = 0.1
-"""Share of non-zeros above which the dense product is faster (measured on two x86 cores, widths 128 to 512)."""
+_DENSITY = 0.025
+"""Share of non-zeros up to which the sparse way is faster at widths from 128 (`benchmarks/speed/feature_linear.py`)."""
 
 
 class _SparseProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor) -> Tensor:
         sparse = x.to_sparse_csr()
-        ctx.save_for_backward(sparse)  # type: ignore[attr-defined]
+        ctx.save_for_backward(sparse)
         return sparse @ weight.T.contiguous()
 
     @staticmethod
@@ -36,8 +36,8 @@ def feature_linear(x: Tensor, weight: Tensor) -> Tensor:
 
     .. math:: Y = X W^\top
 
-    Takes the sparse way on the CPU when at most a tenth of ``x`` is non-zero and nothing asks for the gradient of
-    ``x``; the dense way otherwise. Both give the same values up to rounding.
+    Takes the sparse way on the CPU when at most one entry of ``x`` in forty is non-zero and nothing asks for the
+    gradient of ``x``; the dense way otherwise. Both give the same values up to rounding.
 
     Args:
         x: ``[N, F]``.

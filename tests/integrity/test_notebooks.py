@@ -1,0 +1,35 @@
+"""Notebooks run from top to bottom on embedded data, and each is in step with the script it is paired with."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+SCRIPTS = sorted(FOLDER.glob("*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_script_runs(script: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "MPLBACKEND": "agg", "GRAPHCL_MIRROR": "", "GRAPHCL_CACHE": str(tmp_path)}
+    done = subprocess.run([sys.executable, script], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_notebook_holds_the_same_cells(script: Path) -> None:
+    mine, paired = jupytext.read(script), jupytext.read(script.with_suffix(".ipynb"))
+    assert [(c.cell_type, c.source) for c in mine.cells] == [(c.cell_type, c.source) for c in paired.cells]
+
+
+def test_notebooks_are_committed_without_outputs() -> None:
+    for path in FOLDER.glob("*.ipynb"):
+        for cell in jupytext.read(path).cells:
+            assert not cell.get("outputs"), f"{path.name} holds outputs; run `make notebooks`"
+
+
+def test_every_notebook_has_a_script() -> None:
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} == {path.stem for path in SCRIPTS} != set()

@@ -1,0 +1,453 @@
+"""The store of records: appended, never changed, and never in doubt about what counts."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from graphcl.bench import run as run_module
+from graphcl.bench import runner
+from graphcl.bench import store as store_module
+from graphcl.bench.run import Run, execute, nested
+from graphcl.bench.runner import pending, run_all
+from graphcl.bench.store import Store
+from graphcl.errors import DataError, RequestError, RunFailedError, UnknownNameError
+
+
+def record(run_id, method="raw", dataset="karate", status="ok", **more):
+    return {"run_id": run_id, "run": {"method": method, "dataset": dataset}, "status": status, **more}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "runs")
+
+
+@pytest.fixture
+def file(store):
+    store.append(record("a", value=1))
+    store.append(record("b", value=2))
+    return store.folder / "raw" / "karate.jsonl"
+
+
+# --- appending and reading ---------------------------------------------------------------------------------------------
+
+
+def test_records_come_back_as_they_went_in(store):
+    written = [
+        record("a", note="ä\n|", number=0.1 + 0.2),
+        record("b", "grace"),
+        record("c", dataset="cora"),
+        record("d"),
+    ]
+    for one in written:
+        store.append(one)
+    # by file name, then by line
+    assert store.read() == [written[1], written[2], written[0], written[3]]
+    assert sorted(str(path.relative_to(store.folder)) for path in store.folder.rglob("*.jsonl")) == [
+        "grace/karate.jsonl",
+        "raw/cora.jsonl",
+        "raw/karate.jsonl",
+    ]
+
+
+def test_a_record_is_one_line(file):
+    assert file.read_bytes().count(b"\n") == 2
+    assert file.read_bytes().endswith(b"}\n")
+
+
+def test_a_folder_that_is_not_there_is_no_folder_of_results(store):
+    with pytest.raises(RequestError) as caught:
+        store.read()
+    assert str(caught.value) == f"{store.folder} is no folder of results; give the --out of a `graphcl bench run`"
+    assert store.finished() == set()
+
+
+def test_finished_are_those_that_would_come_out_the_same_again(store):
+    for status in ("ok", "failed", "error"):
+        store.append(record(status, status=status))
+    assert store.finished() == {"ok", "failed"}
+
+
+def test_nan_is_no_json_and_is_not_written(store, file):
+    before = file.read_bytes()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        store.append(record("c", value=float("nan")))
+    assert file.read_bytes() == before
+
+
+# --- a line cut off ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cut", [1, 2, 10, 40])
+def test_a_torn_last_line_never_counted_and_goes_before_the_next(store, file, cut):
+    whole = file.read_bytes()
+    line = whole.splitlines(keepends=True)[1]
+    # cut 1 takes the line break alone, after which the record is whole
+    file.write_bytes(whole[: len(whole) - min(cut, len(line) - 1)])
+    assert store.finished() == ({"a", "b"} if cut == 1 else {"a"})
+    store.append(record("c", value=3))
+    expected = ["a", "b", "c"] if cut == 1 else ["a", "c"]
+    assert [one["run_id"] for one in store.read()] == expected
+    assert [json.loads(line)["run_id"] for line in file.read_text().splitlines()] == expected
+
+
+def test_every_cut_of_the_last_line_leaves_a_store_that_goes_on(store, file):
+    whole = file.read_bytes()
+    first = whole.index(b"\n") + 1
+    for end in range(first, len(whole)):
+        file.write_bytes(whole[:end])
+        counted = store.finished()
+        assert counted == ({"a", "b"} if end == len(whole) - 1 else {"a"})
+        store.append(record("c"))
+        assert store.finished() == counted | {"c"}
+        assert file.read_bytes().startswith(whole[:first])
+
+
+def test_a_file_that_is_one_torn_line_becomes_empty_first(store):
+    path = store.folder / "raw" / "karate.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'{"run_id": "a", "ru')
+    assert store.read() == []
+    store.append(record("b"))
+    assert store.read() == [record("b")]
+
+
+def test_a_cut_inside_a_letter_is_a_torn_line_too(store, file):
+    with file.open("ab") as stream:
+        stream.write('{"run_id": "ä'.encode()[:-1])
+    assert store.finished() == {"a", "b"}
+    store.append(record("c"))
+    assert store.finished() == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize(
+    "line", ["nonsense", '{"run_id": "b"}', "5", "null", '{"run_id": "b", "run": 3, "status": "ok"}']
+)
+def test_a_corrupt_line_in_the_middle_is_named(store, file, line):
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([lines[0], line, lines[1]]) + "\n")
+    for look in (store.read, store.finished):
+        with pytest.raises(DataError) as caught:
+            look()
+        assert str(caught.value) == f"{file}:2 is no record; restore the line or delete it"
+
+
+def test_a_corrupt_last_line_that_was_written_whole_is_named_too(store, file):
+    with file.open("a") as stream:
+        stream.write("nonsense\n")
+    with pytest.raises(DataError, match=r":3 is no record"):
+        store.read()
+
+
+def test_empty_lines_are_nothing(store, file):
+    file.write_text(file.read_text().replace("\n", "\n\n"))
+    assert store.finished() == {"a", "b"}
+
+
+# --- a disk that is full, a folder that cannot be written --------------------------------------------------------------
+
+
+def full_after(monkeypatch, count):
+    """Let ``count`` bytes through, then fail as a full disk does."""
+    real, left = os.write, [count]
+
+    def write(descriptor, data):
+        if left[0] <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        done = real(descriptor, bytes(data)[: left[0]])
+        left[0] -= done
+        return done
+
+    monkeypatch.setattr(store_module.os, "write", write)
+
+
+@pytest.mark.parametrize("count", [0, 1, 30])
+def test_a_full_disk_leaves_the_file_as_it_was(store, file, monkeypatch, count):
+    before = file.read_bytes()
+    full_after(monkeypatch, count)
+    with pytest.raises(RequestError) as caught:
+        store.append(record("c"))
+    assert str(caught.value) == (
+        f"cannot write {file} (No space left on device); all earlier results are safe: make room and start the same "
+        "command again, it resumes"
+    )
+    assert file.read_bytes() == before
+    monkeypatch.undo()
+    store.append(record("c"))
+    assert store.finished() == {"a", "b", "c"}
+
+
+def test_a_full_disk_while_syncing_leaves_the_file_as_it_was(store, file, monkeypatch):
+    before = file.read_bytes()
+
+    def fsync(descriptor):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(store_module.os, "fsync", fsync)
+    with pytest.raises(RequestError, match=r"\(Input/output error\); all earlier results are safe"):
+        store.append(record("c"))
+    assert file.read_bytes() == before
+
+
+def test_a_slow_disk_that_takes_a_few_bytes_at_a_time_gets_the_whole_line(store, file, monkeypatch):
+    real = os.write
+    monkeypatch.setattr(store_module.os, "write", lambda descriptor, data: real(descriptor, bytes(data)[:7]))
+    store.append(record("c", note="x" * 100))
+    assert store.read()[-1] == record("c", note="x" * 100)
+
+
+def test_a_record_is_forced_to_disk_before_it_counts(store, monkeypatch):
+    synced = []
+    real = os.fsync
+    monkeypatch.setattr(store_module.os, "fsync", lambda fd: (synced.append(os.fstat(fd).st_size), real(fd)))
+    store.append(record("a"))
+    assert synced == [(store.folder / "raw" / "karate.jsonl").stat().st_size]
+
+
+def test_a_folder_below_a_file_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder, reason in ((tmp_path / "file", "File exists"), (tmp_path / "file" / "x", "Not a directory")):
+        with pytest.raises(RequestError) as caught, Store(folder).writing():
+            pass
+        assert str(caught.value) == f"cannot write to {folder} ({reason}); choose another --out"
+
+
+def test_a_folder_without_permission_is_refused_before_any_work(store, monkeypatch):
+    def refuse(self, timeout=None):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(store_module.FileLock, "acquire", refuse)
+    monkeypatch.setattr(runner, "execute", lambda *_: pytest.fail("it must not start"))
+    with pytest.raises(RequestError, match=r"^cannot write to .* \(Permission denied\); choose another --out$"):
+        list(run_all([Run.of("raw", "karate")], store))
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from filelock import FileLock
+with FileLock(Path(sys.argv[1]) / ".lock"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_folder_that_another_process_holds_is_refused(store):
+    store.folder.mkdir()
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(store.folder)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(RequestError) as caught, store.writing():
+            pass
+        expected = f"another process is writing to {store.folder}; wait for it or choose another --out"
+        assert str(caught.value) == expected
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+    # killed, it holds nothing any more
+    with store.writing():
+        store.append(record("a"))
+    with store.writing():
+        pass
+
+
+# --- running what is missing -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """Replace the computation by a note of what was asked; the outcome is scripted by method."""
+    asked, outcome = [], {}
+
+    def fake(run, watch=None):
+        asked.append(run.id)
+        return {
+            "run_id": run.id,
+            "run": {"method": run.method, "dataset": run.dataset},
+            "status": outcome.get(run.method, "ok"),
+        }
+
+    monkeypatch.setattr(runner, "execute", fake)
+    fake.asked, fake.outcome = asked, outcome
+    return fake
+
+
+CELLS = [Run.of(method, "karate", seed=seed) for seed in (0, 1) for method in ("raw", "majority", "random-init")]
+
+
+def test_each_cell_is_computed_once_in_order(store, computed):
+    yielded = [one["run_id"] for one in run_all([*CELLS, *CELLS], store)]
+    assert yielded == computed.asked == [cell.id for cell in CELLS]
+    assert list(run_all(CELLS, store)) == []
+    assert pending(CELLS, store) == []
+
+
+def test_an_interrupted_bench_goes_on_where_it_stopped(store, computed):
+    bench = run_all(CELLS, store)
+    next(bench)
+    next(bench)
+    bench.close()
+    assert store.finished() == {CELLS[0].id, CELLS[1].id}
+    assert [one["run_id"] for one in run_all(CELLS, store)] == [cell.id for cell in CELLS[2:]]
+
+
+def test_a_failed_cell_is_final_and_an_error_is_tried_again(store, computed):
+    computed.outcome.update({"majority": "failed", "random-init": "error"})
+    assert [one["status"] for one in run_all(CELLS, store)] == ["ok", "failed", "error"] * 2
+    computed.outcome.clear()
+    assert [one["status"] for one in run_all(CELLS, store)] == ["ok", "ok"]
+    assert pending(CELLS, store) == []
+    # what was tried is kept: two errors beside their mended runs
+    assert len(store.read()) == 8
+
+
+def test_a_record_is_on_disk_when_it_is_yielded(store, computed):
+    for one in run_all(CELLS[:2], store):
+        assert one["run_id"] in store.finished()
+
+
+def test_two_benches_never_write_into_one_folder(store, computed):
+    first = run_all(CELLS, store)
+    next(first)
+    with pytest.raises(RequestError, match="another process is writing to"):
+        list(run_all(CELLS, Store(store.folder)))
+    first.close()
+    assert len(list(run_all(CELLS, store))) == len(CELLS) - 1
+
+
+@pytest.mark.parametrize("jobs", [0, -1])
+def test_a_senseless_number_of_jobs_is_refused(store, jobs):
+    with pytest.raises(RequestError, match=rf"^jobs = {jobs}: input should be 1 or more$"):
+        list(run_all(CELLS, store, jobs=jobs))
+
+
+# --- runs --------------------------------------------------------------------------------------------------------------
+
+
+def test_equal_runs_have_equal_ids_and_different_ones_do_not():
+    base = Run.of("grace", "karate", seed=1)
+    assert base.id == Run.of("grace", "karate", "few-4", 1, {"temperature": 0.5}).id
+    others = [
+        Run.of("dgi", "karate", seed=1),
+        Run.of("grace", "digits-knn", seed=1),
+        Run.of("grace", "karate", "few-5", 1),
+        Run.of("grace", "karate", seed=2),
+        Run.of("grace", "karate", seed=1, changes={"temperature": 0.6}),
+        Run.of("grace", "karate", seed=1, changes={"plan": {"epochs": 1}}),
+        Run.of("grace", "karate", seed=1, protocol="legacy"),
+    ]
+    assert len({base.id, *(run.id for run in others)}) == 8
+    assert len(base.id) == 16
+
+
+def test_a_run_rebuilds_its_recipe_and_its_probe():
+    run = Run.of("grace", "cora", changes={"plan": {"epochs": 3}})
+    assert run.recipe().temperature == 0.4
+    assert run.recipe().plan.epochs == 3
+    assert run.probe["name"] == "logistic"
+    assert type(run.make_probe()).name == "logistic"
+    assert Run.of("majority", "karate").probe == {"name": "majority"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("grcae", "karate"), UnknownNameError, "unknown method 'grcae': did you mean 'grace'"),
+        (("grace", "karat"), UnknownNameError, "unknown data set 'karat': did you mean 'karate'"),
+        (("grace", "karate", "few-0"), UnknownNameError, "unknown split of karate 'few-0'"),
+        (("grace", "karate", None, -1), RequestError, "seed = -1: input should be 0 or more"),
+        (
+            ("grace", "mutag"),
+            RequestError,
+            "grace embeds nodes and mutag is a set at graph level; `graphcl ls methods`",
+        ),
+        (("grace", "karate", None, 0, None, "test"), UnknownNameError, "unknown protocol 'test'"),
+    ],
+)
+def test_a_wrong_run_is_refused_before_any_work(arguments, error, message, monkeypatch):
+    monkeypatch.setattr(run_module, "load", lambda *_: pytest.fail("nothing may be loaded"))
+    with pytest.raises(error) as caught:
+        Run.of(*arguments)
+    assert str(caught.value).startswith(message)
+
+
+def test_nested_settings():
+    assert nested(["plan.epochs=5", "dim=64", "plan.lr=0.1"]) == {"plan": {"epochs": 5, "lr": 0.1}, "dim": 64}
+    with pytest.raises(RequestError, match="^setting 'plan.epochs=5': 'plan' is already a value$"):
+        nested(["plan=3", "plan.epochs=5"])
+
+
+def test_a_diverging_run_has_failed(monkeypatch):
+    made = execute(Run.of("grace", "karate", changes={"plan": {"epochs": 5, "lr": 1e30}}))
+    assert made["status"] == "failed"
+    assert "lower plan.lr = 1e+30" in made["error"]
+    assert "metrics" not in made
+    assert {"run_id", "run", "seconds", "env", "time"} <= set(made)
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "kind", "message"),
+    [
+        (DataError("no file"), "error", "DataError", "no file"),
+        (MemoryError("32 GiB"), "error", "MemoryError", "MemoryError: 32 GiB"),
+        (RunFailedError("diverged"), "failed", None, "diverged"),
+    ],
+)
+def test_what_goes_wrong_is_a_record(monkeypatch, raised, status, kind, message):
+    def load(*_):
+        raise raised
+
+    monkeypatch.setattr(run_module, "load", load)
+    made = execute(Run.of("raw", "karate"))
+    assert (made["status"], made.get("kind"), made["error"]) == (status, kind, message)
+    json.dumps(made, allow_nan=False)
+
+
+def test_an_interrupt_is_no_record(monkeypatch):
+    def load(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_module, "load", load)
+    with pytest.raises(KeyboardInterrupt):
+        execute(Run.of("raw", "karate"))
+
+
+def test_watch_is_called_after_each_step():
+    seen = []
+    made = execute(
+        Run.of("dgi", "karate", changes={"dim": 8, "plan": {"epochs": 4}}), lambda s, p: seen.append((s.n, p.epochs))
+    )
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert made["status"] == "ok"
+    assert set(made["seconds"]) == {"load", "train", "embed", "probe", "total"}
+    assert made["peak_mb"] > 1
+
+
+def test_legacy_reports_the_epoch_that_is_best_on_test_and_says_so():
+    changes = {"dim": 8, "plan": {"epochs": 25, "lr": 0.05}}
+    honest, legacy = (execute(Run.of("dgi", "karate", changes=changes, protocol=p)) for p in ("honest", "legacy"))
+    assert legacy["selection"]["legacy"] is True
+    assert legacy["selection"]["rule"].startswith("FLAGGED")
+    assert legacy["selection"]["epoch"] in (0, 10, 20, 25)
+    assert legacy["metrics"]["acc/test"] >= honest["metrics"]["acc/test"]
+    assert honest["selection"]["legacy"] is False
+    assert "epoch" not in honest["selection"]
+    assert honest["run_id"] != legacy["run_id"]
+
+
+def test_the_global_random_state_is_nobodys_business():
+    import torch
+
+    torch.manual_seed(9)
+    before = torch.get_rng_state()
+    first = execute(Run.of("grace", "karate", changes={"dim": 8, "plan": {"epochs": 3}}))
+    assert torch.equal(before, torch.get_rng_state())
+    torch.manual_seed(10)
+    second = execute(Run.of("grace", "karate", changes={"dim": 8, "plan": {"epochs": 3}}))
+    assert first["metrics"] == second["metrics"]
+    assert first["metrics_per_split"] == second["metrics_per_split"]

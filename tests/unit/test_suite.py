@@ -1,0 +1,188 @@
+"""Suites: what they ask for is known before anything runs."""
+
+import pytest
+
+from graphcl.bench import run as run_module
+from graphcl.bench.suite import Suite, Task, find_suite, suites
+from graphcl.catalogue import entries
+from graphcl.errors import RequestError, UnknownNameError
+
+CONTROLS = ["majority", "propagated", "propagated-high", "random-init", "raw"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_runs(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("a suite must resolve without running or loading anything")
+
+    monkeypatch.setattr(run_module, "execute", refuse)
+    monkeypatch.setattr(run_module, "load", refuse)
+
+
+def written(tmp_path, text, name="mine.toml"):
+    path = tmp_path / name
+    path.write_text(text)
+    return str(path)
+
+
+SOUND = """
+description = "two columns"
+methods = ["grace", "raw"]
+seeds = 2
+[[tasks]]
+dataset = "karate"
+[[tasks]]
+dataset = "digits-knn"
+split = "random-60-20-20"
+[settings.grace]
+temperature = 0.9
+plan.epochs = 7
+"""
+
+
+@pytest.mark.parametrize("name", sorted(suites()))
+def test_the_suites_that_come_along_resolve(name):
+    suite = find_suite(name)
+    runs = suite.runs()
+    assert len({run.id for run in runs}) == len(runs) == len(suite.tasks) * suite.seeds * (len(suite.methods) + 5)
+    assert suite.description
+    for task in suite.tasks:
+        column = [run for run in runs if run.dataset == task.dataset and (not task.split or run.split == task.split)]
+        assert set(CONTROLS) <= {run.method for run in column}
+    assert {run.protocol for run in runs} == {"honest"}
+
+
+def test_the_quickstart_needs_no_file():
+    assert all(entries("datasets")[task.dataset].embedded for task in find_suite("quickstart").tasks)
+
+
+def test_a_suite_of_ones_own(tmp_path):
+    suite = find_suite(written(tmp_path, SOUND))
+    assert suite.name == "mine"
+    assert suite.tasks == (Task(dataset="karate"), Task(dataset="digits-knn", split="random-60-20-20"))
+    cells = [(run.dataset, run.split, run.seed, run.method) for run in suite.runs()]
+    methods = ["grace", "raw", "majority", "propagated", "propagated-high", "random-init"]
+    assert cells == [
+        (dataset, split, seed, method)
+        for dataset, split in (("karate", "few-4"), ("digits-knn", "random-60-20-20"))
+        for seed in (0, 1)
+        for method in methods
+    ]
+
+
+def test_settings_reach_their_method_alone(tmp_path):
+    runs = find_suite(written(tmp_path, SOUND)).runs()
+    grace = next(run for run in runs if run.method == "grace")
+    assert (grace.settings["temperature"], grace.settings["plan"]["epochs"], grace.settings["plan"]["lr"]) == (
+        0.9,
+        7,
+        5e-4,
+    )
+    assert all(run.settings["plan"]["epochs"] == 0 for run in runs if run.method in CONTROLS)
+
+
+def test_settings_reach_an_added_control(tmp_path):
+    path = written(tmp_path, SOUND + "[settings.random-init]\ndim = 16\n")
+    assert {run.settings["dim"] for run in find_suite(path).runs() if run.method == "random-init"} == {16}
+
+
+def test_a_control_that_is_listed_is_not_added_twice(tmp_path):
+    runs = find_suite(written(tmp_path, SOUND)).runs()
+    assert sum(run.method == "raw" for run in runs) == 4
+
+
+def test_a_method_without_methods_still_has_its_controls(tmp_path):
+    runs = find_suite(written(tmp_path, 'seeds = 1\n[[tasks]]\ndataset = "karate"\n')).runs()
+    assert sorted(run.method for run in runs) == CONTROLS
+
+
+def test_official_settings_are_taken_for_their_data_set(tmp_path):
+    path = written(
+        tmp_path, 'methods = ["grace"]\nseeds = 1\n[[tasks]]\ndataset = "citeseer"\n[[tasks]]\ndataset = "karate"'
+    )
+    runs = {run.dataset: run for run in find_suite(path).runs() if run.method == "grace"}
+    assert runs["citeseer"].settings["temperature"] == 0.9
+    assert runs["karate"].settings["temperature"] == 0.5
+
+
+def test_a_legacy_suite_is_legacy_in_every_cell(tmp_path):
+    runs = find_suite(written(tmp_path, 'protocol = "legacy"\n' + SOUND)).runs()
+    assert {run.protocol for run in runs} == {"legacy"}
+
+
+UNKNOWN = [
+    (SOUND.replace('"grace", "raw"', '"grcae", "raw"'), "unknown method 'grcae': did you mean 'grace'?"),
+    (SOUND.replace("karate", "karat"), "unknown data set 'karat': did you mean 'karate'?"),
+    (SOUND.replace("60-20-20", "60-20-21"), "unknown split of digits-knn 'random-60-20-21': did you mean"),
+    (SOUND.replace("settings.grace", "settings.grcae"), "unknown method 'grcae': did you mean 'grace'?"),
+    (
+        SOUND.replace("temperature", "temprature"),
+        "unknown parameter of Grace 'temprature': did you mean 'temperature'?",
+    ),
+    (SOUND.replace("plan.epochs", "plan.epcohs"), "unknown parameter of Plan 'epcohs': did you mean 'epochs'?"),
+    ('protocol = "honset"\n' + SOUND, "unknown protocol 'honset': did you mean 'honest'?"),
+    (SOUND.replace("seeds", "seesd"), "unknown parameter of Suite 'seesd': did you mean 'seeds'?"),
+    (SOUND.replace("split", "splti"), "unknown parameter of Task 'splti': did you mean 'split'?"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), UNKNOWN, ids=[message[:40] for _, message in UNKNOWN])
+def test_unknown_names_are_refused(tmp_path, text, message):
+    with pytest.raises(UnknownNameError) as caught:
+        find_suite(written(tmp_path, text)).runs()
+    assert str(caught.value).startswith(message)
+
+
+WRONG = [
+    ("methods = [", "is no TOML file: "),
+    (SOUND.replace("seeds = 2", "seeds = 0"), "Suite.seeds = 0: input should be greater than or equal to 1"),
+    (SOUND.replace("seeds = 2", 'seeds = "2"'), "Suite.seeds = '2': input should be a valid integer"),
+    (SOUND.replace("0.9", "-1.0"), "Grace.temperature = -1.0: input should be greater than 0"),
+    (SOUND.replace('["grace", "raw"]', '"grace"'), "Suite.methods = 'grace': input should be a valid array"),
+    ('methods = ["grace"]', 'no [[tasks]]; a suite needs at least one with dataset = "…"'),
+    ('methods = ["grace"]\ntasks = "karate"', "tasks = 'karate'; write each as a table [[tasks]] with dataset"),
+    ('methods = ["grace"]\ntasks = ["karate"]', "tasks = ['karate']; write each as a table [[tasks]] with dataset"),
+    ('methods = ["grace"]\n[tasks]\ndataset = "karate"', "write each as a table [[tasks]] with dataset"),
+    (SOUND + "[settings.dgi]\ndim = 3\n", "suite mine: settings for 'dgi', which is not among its methods; add it"),
+    (SOUND.replace("karate", "mutag"), "grace embeds nodes and mutag is a set at graph level"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG, ids=[message[:40] for _, message in WRONG])
+def test_a_wrong_suite_is_refused(tmp_path, text, message):
+    with pytest.raises(RequestError) as caught:
+        find_suite(written(tmp_path, text)).runs()
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_task_without_a_data_set_is_refused(tmp_path):
+    with pytest.raises(RequestError, match=r"^Task\.dataset is missing and has no default$"):
+        find_suite(written(tmp_path, 'methods = []\n[[tasks]]\nsplit = "few-4"\n')).runs()
+
+
+def test_a_file_that_is_not_there_says_where_the_others_are(tmp_path):
+    with pytest.raises(RequestError) as caught:
+        find_suite(str(tmp_path / "none.toml"))
+    expected = f"no suite file {tmp_path / 'none.toml'}; `graphcl ls suites` lists the suites that come with graphcl"
+    assert str(caught.value) == expected
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_bytes(b"\xff\xfe\x00name")
+    with pytest.raises(RequestError, match="^cannot read .*bad.toml .*give a TOML file in UTF-8$"):
+        find_suite(str(path))
+
+
+def test_an_unknown_suite_offers_the_nearest():
+    with pytest.raises(UnknownNameError) as caught:
+        find_suite("quikstart")
+    message = str(caught.value)
+    assert message.startswith("unknown suite 'quikstart': did you mean 'quickstart'? Known: ")
+    assert message.endswith(" (or the path of a .toml file)")
+
+
+def test_a_suite_is_checked_when_it_is_built_by_hand():
+    with pytest.raises(RequestError, match=r"^Suite\.seeds = 0"):
+        Suite(name="x", seeds=0)
