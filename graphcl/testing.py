@@ -20,7 +20,7 @@ from torch_geometric.transforms import Compose
 from graphcl.augment.augmenter import Augmenter
 from graphcl.catalogue import KINDS
 from graphcl.config import Config, decode, encode
-from graphcl.data.csbm import csbm
+from graphcl.data.block_model import csbm
 from graphcl.data.loading import labels, load, open_dataset
 from graphcl.data.spec import DatasetSpec
 from graphcl.data.splits import Split, draw

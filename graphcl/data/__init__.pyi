@@ -2,14 +2,14 @@
 
 from .arrays import read_arrays as read_arrays
 from .arrays import read_table as read_table
+from .block_model import CSBM as CSBM
+from .block_model import CSBM_HETEROPHILIC as CSBM_HETEROPHILIC
+from .block_model import CSBM_HOMOPHILIC as CSBM_HOMOPHILIC
+from .block_model import csbm as csbm
 from .cards import card as card
 from .cards import index as index
 from .cards import write_cards as write_cards
 from .checksums import raw_file as raw_file
-from .csbm import CSBM as CSBM
-from .csbm import CSBM_HETEROPHILIC as CSBM_HETEROPHILIC
-from .csbm import CSBM_HOMOPHILIC as CSBM_HOMOPHILIC
-from .csbm import csbm as csbm
 from .geom_gcn import ACTOR as ACTOR
 from .geom_gcn import CHAMELEON as CHAMELEON
 from .geom_gcn import CORNELL as CORNELL

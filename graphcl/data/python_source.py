@@ -338,8 +338,8 @@ _STDLIB = _by_module(
             datetime pydatetime zoneinfo calendar collections heapq bisect array weakref weakrefset weakset types copy
             pprint reprlib enum graphlib numbers math cmath decimal pydecimal fractions random statistics
             itertools functools operator colorsys datetimetester strptime dict list tuple set int pylong float
-            complex bool range slice long memoryview deque defaultdict ordered str userdict userlist seq mapping dictviews pow hash sort iter
-            enumerate index strtod numeric abstract structseq
+            complex bool range slice long memoryview deque defaultdict ordered str userdict userlist
+            seq mapping dictviews pow hash sort iter enumerate index strtod numeric abstract structseq
         """,
         "files and storage": """
             pathlib posixpath ntpath genericpath fileinput stat filecmp tempfile glob fnmatch linecache shutil pickle

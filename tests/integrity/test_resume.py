@@ -65,7 +65,7 @@ def bench(slow):
     real = os.write
     if slow:
         def write(descriptor, data):
-            time.sleep(0.0005)
+            time.sleep(0.0015)
             return real(descriptor, bytes(data)[:100])
         store_module.os.write = write
     for _ in run_all(runs, Store(out)):

@@ -56,13 +56,17 @@ def test_kebab(name, expected):
 
 
 def test_the_catalogues_hold_what_the_packages_define():
-    assert set(entries("methods")) == {
+    # a part that is added later needs no edit here
+    assert set(entries("methods")) >= {
         "cca-ssg", "dgi", "grace", "majority", "propagated", "propagated-high", "random-init", "raw",
     }  # fmt: skip
-    assert set(entries("augmenters")) == {"chain", "edge-dropout", "feature-mask", "feature-shuffle"}
-    assert set(entries("objectives")) == {"cca", "info-nce", "node-graph-bce"}
-    assert set(entries("probes")) == {"logistic", "majority"}
-    assert {"karate", "digits-knn", "cora", "csbm-homophilic", "minesweeper", "proteins"} <= set(entries("datasets"))
+    assert set(entries("augmenters")) >= {"chain", "edge-dropout", "feature-mask", "feature-shuffle"}
+    assert set(entries("objectives")) >= {"cca", "info-nce", "node-graph-bce"}
+    assert set(entries("probes")) >= {"logistic", "majority"}
+    assert set(entries("datasets")) >= {"karate", "digits-knn", "cora", "csbm-homophilic", "minesweeper", "proteins"}
+    assert not {"augmenter", "config", "objective", "recipe", "probe"} & {
+        name for kind in KINDS for name in entries(kind)
+    }
 
 
 def test_entries_are_sorted_and_named_as_they_say():
@@ -76,16 +80,14 @@ def test_entries_are_sorted_and_named_as_they_say():
 def test_an_unknown_name_offers_the_nearest():
     with pytest.raises(UnknownNameError) as caught:
         find("augmenters", "edge_dropuot")
-    assert str(caught.value) == (
-        "unknown augmenter 'edge_dropuot': did you mean 'edge-dropout'? "
-        "Known: chain, edge-dropout, feature-mask, feature-shuffle"
-    )
+    known = ", ".join(entries("augmenters"))
+    assert str(caught.value) == f"unknown augmenter 'edge_dropuot': did you mean 'edge-dropout'? Known: {known}"
 
 
 def test_a_name_like_nothing_known_gets_no_guess():
     with pytest.raises(UnknownNameError) as caught:
         find("probes", "zzz")
-    assert str(caught.value) == "unknown probe 'zzz': Known: logistic, majority"
+    assert str(caught.value) == f"unknown probe 'zzz': Known: {', '.join(entries('probes'))}"
 
 
 def test_an_unknown_catalogue_offers_the_nearest():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from graphcl.catalogue import entries
 from graphcl.data import python_source
-from graphcl.data.csbm import CSBM, CSBM_HETEROPHILIC, CSBM_HOMOPHILIC, csbm
+from graphcl.data.block_model import CSBM, CSBM_HETEROPHILIC, CSBM_HOMOPHILIC, csbm
 from graphcl.data.python_source import PYTHON_PACKAGES, PYTHON_STDLIB, source_graph, split_words
 from graphcl.data.splits import draw
 from graphcl.data.toy import DIGITS_KNN, KARATE, digits_knn

@@ -10,7 +10,7 @@ from torch_geometric.nn import GraphSAGE
 
 from graphcl.augment import Chain, FeatureMask, FeatureShuffle, MessageDropout
 from graphcl.batches import FullGraph
-from graphcl.data.csbm import csbm
+from graphcl.data.block_model import csbm
 from graphcl.encoders import GCN
 from graphcl.errors import DataError, RequestError, RunFailedError, UnknownNameError
 from graphcl.graph import GraphShape
