@@ -181,7 +181,7 @@ def _spec(kind: str, model: CSBM, edges: int, content: str, effect: str) -> Data
         content=content,
         licence="none needed (synthetic)",
         citation="Y. Deshpande, S. Sen, A. Montanari, E. Mossel. Contextual stochastic block models. NeurIPS 2018.",
-        source="graphcl.data.csbm.csbm",
+        source="graphcl.data.csbm",
         note=(
             f"Synthetic: {model.classes} equal classes, expected degree {model.degree:g}, a share {model.homophily:g} "
             f"of the edges inside classes, Gaussian features with class means of norm {model.signal:g} and unit noise; "

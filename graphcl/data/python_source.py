@@ -99,7 +99,7 @@ def source_graph(
     Example:
         >>> from graphcl import data
         >>> graph = source_graph({"data": Path(data.__path__[0])}, {"data.python_source": "code", "data": "other"})
-        >>> graph.class_names, graph.node_names.index("data.csbm") >= 0
+        >>> graph.class_names, graph.node_names.index("data.block_model") >= 0
         (['code', 'other'], True)
     """
     if not roots:

@@ -53,6 +53,7 @@ class GCN(nn.Module):
         Kipf & Welling, ICLR 2017, equation 2.
 
     Example:
+        >>> import torch
         >>> GCN(3, [8, 4])(torch.ones(2, 3), torch.tensor([[0, 1], [1, 0]])).shape
         torch.Size([2, 4])
     """
