@@ -43,6 +43,7 @@ check: $(VENV)/.developed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/stubs.py --check
+	$(BIN)/python tools/leaderboard.py --check
 
 fix: $(VENV)/.developed
 	$(BIN)/python tools/stubs.py
@@ -54,6 +55,9 @@ stubs: $(VENV)/.developed
 
 cards: $(VENV)/.developed
 	$(BIN)/python -m graphcl.data.cards datasets
+
+leaderboard: $(VENV)/.developed
+	$(BIN)/python tools/leaderboard.py
 
 notebooks: $(VENV)/.developed
 	$(BIN)/jupytext --sync notebooks/*.py
