@@ -31,8 +31,9 @@ quickstart: $(VENV)/.installed
 	@echo "       $(BIN)/graphcl data ls          (public graphs: fetched on first use)"
 	@echo "       docs/index.md"
 
+# one thread per process: the processes already take all cores
 test: $(VENV)/.developed
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
 
 test-slow: $(VENV)/.developed
 	$(BIN)/python -m pytest -m slow
