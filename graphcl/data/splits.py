@@ -10,8 +10,9 @@
 | `few-K` | K per class / up to 30 per class / rest | validation | Shchur et al. (2018) with K = 20 |
 | `folds-10` | ten stratified folds: 8 / 1 / 1 | validation | graph classification |
 
-Published splits (`public`, `geom-gcn`, `official`) belong to their data set. Percentages are exact counts by
-rounding; unlabelled nodes (label -1) are in no part.
+With `xN` behind its name (`random-10-10-80x10`) a split is drawn N times by one seed: the method is trained once, and
+probed on each; on small graphs that tells far more than one draw. Published splits (`public`, `geom-gcn`, `official`)
+belong to their data set. Percentages are exact counts by rounding; unlabelled nodes (label -1) are in no part.
 """
 
 import hashlib
@@ -198,18 +199,27 @@ RANDOM: dict[str, _Maker] = {
 }
 _CROSS_VALIDATED = {"random-10-90", "random-20-80-cv"}
 _FEW = re.compile(r"few-([1-9]\d*)")
+_REPEATED = re.compile(r"(.+)x([1-9]\d?)")
 
 
 def is_random(name: str) -> bool:
     """Whether a split of that name is drawn by the seed."""
-    return name in RANDOM or _FEW.fullmatch(name) is not None
+    base, _ = _repeats(name)
+    return base in RANDOM or _FEW.fullmatch(base) is not None
+
+
+def _repeats(name: str) -> tuple[str, int]:
+    """``random-10-10-80x10`` as the split that is drawn and how often."""
+    repeated = _REPEATED.fullmatch(name)
+    return (repeated.group(1), int(repeated.group(2))) if repeated else (name, 1)
 
 
 def draw(name: str, y: Tensor, seed: int = 0) -> Split:
     """Draw a random split.
 
     Args:
-        name: one of the table above.
+        name: one of the table above; with ``xN`` behind it (``random-10-10-80x10``, N up to 99) drawn N times, the
+            first as without.
         y: labels ``[N]``, -1 for "no label".
         seed: draws the split; the same seed gives the same indices on every machine.
 
@@ -217,13 +227,17 @@ def draw(name: str, y: Tensor, seed: int = 0) -> Split:
         UnknownNameError: no such split.
         DataError: a class would have no training rows.
     """
-    few = _FEW.fullmatch(name)
+    base, times = _repeats(name)
+    few = _FEW.fullmatch(base)
     if not is_random(name):
-        raise UnknownNameError("split", name, [*RANDOM, "few-K"])
+        raise UnknownNameError("split", name, [*RANDOM, "few-K", "…xN"])
     if seed < 0:
         raise RequestError(f"seed = {seed}: input should be 0 or more")
-    rng = Seeds(seed).numpy(f"split/{name}")
+    rng = Seeds(seed).numpy(f"split/{base}")
     y = y.flatten().cpu()
-    triples = _few(y, rng, int(few.group(1))) if few else RANDOM[name](y, rng)
-    chosen: Literal["validation", "cross-validation"] = "cross-validation" if name in _CROSS_VALIDATED else "validation"
-    return Split(name, tuple(triples), f"drawn with seed {seed}", chosen).check(y)
+    triples: list[Triple] = []
+    for _ in range(times):
+        triples += _few(y, rng, int(few.group(1))) if few else RANDOM[base](y, rng)
+    chosen: Literal["validation", "cross-validation"] = "cross-validation" if base in _CROSS_VALIDATED else "validation"
+    often = f" {times} times" if times > 1 else ""
+    return Split(name, tuple(triples), f"drawn{often} with seed {seed}", chosen).check(y)

@@ -204,3 +204,19 @@ def test_selection_follows_the_protocol():
         "random-10-90",
         "random-20-80-cv",
     }
+
+
+def test_repeated_draws_begin_with_the_single_one() -> None:
+    y = torch.arange(200) % 4
+    once, often = draw("random-10-10-80", y, seed=3), draw("random-10-10-80x4", y, seed=3)
+    assert len(often) == 4
+    assert often.provenance == "drawn 4 times with seed 3"
+    assert torch.equal(often.triples[0].train, once.triples[0].train)
+    assert len({tuple(triple.train.tolist()) for triple in often}) == 4
+    assert draw("random-20-80-cvx2", y, seed=0).selection == "cross-validation"
+    assert len(draw("few-3x5", y, seed=0)) == 5
+
+
+@pytest.mark.parametrize("name", ["random-10-10-80x0", "random-10-10-80x", "x3", "publicx2", "random-10-10-80x100"])
+def test_names_that_only_look_repeated(name: str) -> None:
+    assert not is_random(name)
