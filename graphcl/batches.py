@@ -1,5 +1,6 @@
 """What a training loop walks over: plain iterables of graphs, started anew each epoch."""
 
+import copy
 from collections.abc import Iterator
 
 import torch
@@ -22,7 +23,8 @@ class FullGraph:
     """
 
     def __init__(self, data: Data, device: torch.device | str = "cpu") -> None:
-        self.data = data.to(device)
+        # PyG moves a graph in place: a copy moves, the caller's stays where it is
+        self.data = copy.copy(data).to(device)
 
     def __iter__(self) -> Iterator[Data]:
         yield self.data

@@ -3,6 +3,7 @@
 `train` yields a `Step` after each update; `fit` drains it; `embed` is the one call from a graph to its embedding.
 """
 
+import copy
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -101,7 +102,7 @@ def train(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.
             n += 1
             with stream:
                 try:
-                    losses = _update(method, batch.to(device), optimisers, generator)
+                    losses = _update(method, copy.copy(batch).to(device), optimisers, generator)
                 except _NotFiniteError as error:
                     raise RunFailedError(f"{error} at step {n} (epoch {epoch}); lower plan.lr = {plan.lr}") from None
                 method.after_step(epoch / plan.epochs)
@@ -207,8 +208,11 @@ def start(recipe: Recipe, graphs: Data | Sequence[Data], seed: int) -> Training:
 
     Raises:
         DataError: a graph is not usable.
-        RequestError: the recipe does not work at this level, or its plan asks for a device that is not there.
+        RequestError: the recipe does not work at this level, its plan asks for a device that is not there, or the seed
+            is no whole number from 0.
     """
+    if not isinstance(seed, int) or seed < 0:
+        raise RequestError(f"seed = {seed!r}: input should be a whole number, 0 or more")
     whole = _checked(graphs)
     data = recipe.prepare(whole).to(recipe.plan.torch_device())
     seeds = Seeds(seed)
@@ -241,7 +245,8 @@ def embedding(method: Method, data: Data) -> Tensor:
     mode = method.training
     method.eval()
     try:
-        h = method.embed(data).cpu()
+        place = next((parameter.device for parameter in method.parameters()), data.x.device)
+        h = method.embed(copy.copy(data).to(place)).cpu()
     finally:
         method.train(mode)
     if not torch.isfinite(h).all():

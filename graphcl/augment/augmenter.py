@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphcl.config import Config
+from graphcl.errors import DataError
 
 __all__ = ["Augmenter", "Chain"]
 
@@ -34,7 +35,14 @@ class Augmenter(Config, BaseTransform):
         Args:
             data: a graph or a batch of graphs.
             generator: the source of randomness.
+
+        Raises:
+            DataError: ``data`` is no `Data` (a ``HeteroData``, say), or keeps its edges as ``adj_t``, out of reach.
         """
+        if not isinstance(data, Data):
+            raise DataError(f"{type(self).__name__} takes a torch_geometric.data.Data, got {type(data).__name__}")
+        if data.get("edge_index") is None and data.get("adj_t") is not None:
+            raise DataError(f"{type(self).__name__}: the edges are in adj_t; put it before T.ToSparseTensor()")
         return self.forward(copy.copy(data), generator)
 
     @abstractmethod

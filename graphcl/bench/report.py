@@ -165,18 +165,18 @@ def summarise(records: Iterable[Record]) -> Report:
     Raises:
         RequestError: there are no records.
     """
-    latest: dict[str, Record] = {record["run_id"]: record for record in records}
+    latest = _latest(records)
     if not latest:
         raise RequestError("no records there yet; `graphcl bench run` makes some")
     recipes = entries("methods")
     values: dict[tuple[str, Column], dict[int, float]] = defaultdict(dict)
     failures: dict[tuple[str, Column], list[str]] = defaultdict(list)
     controls: dict[str, bool] = {}
-    done = [record for record in latest.values() if record["status"] == "ok"]
+    done = [record for record in latest if record["status"] == "ok"]
     columns = {_column(record) for record in done if record["run"]["probe"]["name"] != "majority"} or {
         _column(record) for record in done
     }
-    for record in latest.values():
+    for record in latest:
         run = record["run"]
         row = _row(run, recipes)
         controls[row] = run["method"] in recipes and recipes[run["method"]].control
@@ -190,7 +190,7 @@ def summarise(records: Iterable[Record]) -> Report:
                 failures[row, column].append(record["error"])
     cells = {key: Cell(values.get(key, {}), tuple(failures.get(key, ()))) for key in {**values, **failures}}
     # controls belong into every table: those without a record, whatever the settings, show as "not run"
-    recorded = {record["run"]["method"] for record in latest.values()}
+    recorded = {record["run"]["method"] for record in latest}
     for name, recipe in recipes.items():
         if recipe.control and name not in recorded:
             controls.setdefault(name, True)
@@ -198,6 +198,19 @@ def summarise(records: Iterable[Record]) -> Report:
         {column for _, column in cells}, key=lambda c: (c.protocol, c.dataset, c.split, c.probe, c.fingerprint)
     )
     return Report(tuple(order), dict(sorted(controls.items())), cells)
+
+
+def _latest(records: Iterable[Record]) -> list[Record]:
+    """The last record of each run on each content of its data; failures only where nothing came of the run."""
+    done: dict[tuple[str, str], Record] = {}
+    lost: dict[str, Record] = {}
+    for record in records:
+        if record["status"] == "ok":
+            done[record["run_id"], record["dataset"]["fingerprint"]] = record
+        else:
+            lost[record["run_id"]] = record
+    succeeded = {run_id for run_id, _ in done}
+    return [*done.values(), *(record for run_id, record in lost.items() if run_id not in succeeded)]
 
 
 def _column(record: Record) -> Column:
@@ -212,7 +225,7 @@ def _belongs(record: Record, column: Column) -> bool:
     run = record["run"]
     same = (run["dataset"], run["split"], run["protocol"]) == (column.dataset, column.split, column.protocol)
     content = record["status"] != "ok" or record["dataset"]["fingerprint"] == column.fingerprint
-    return same and content and _probe(run) in ("majority", column.probe)
+    return same and content and (run["method"] == "majority" or _probe(run) == column.probe)
 
 
 def _probe(run: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import platform
 import resource
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -98,6 +99,7 @@ class Run:
         changes: Mapping[str, Any] | None = None,
         protocol: str = "honest",
         probe: str | None = None,
+        preset: str | None = None,
     ) -> Self:
         """Resolve names and settings; whatever is wrong with the request is refused here, before any work.
 
@@ -109,6 +111,7 @@ class Run:
             changes: nested changes to the settings; those below ``probe`` go to the probe.
             protocol: ``honest`` or ``legacy``.
             probe: catalogue name; ``None`` takes the standard one.
+            preset: whose settings to take (``cora-official``); ``None`` takes those for the data set.
         """
         if protocol not in _RULES:
             raise UnknownNameError("protocol", protocol, _RULES)
@@ -122,7 +125,9 @@ class Run:
             raise RequestError(
                 f"probe = {probe_changes!r}: choose the probe with --probe, its settings with probe.name=value"
             )
-        recipe = recipe_class.preset(dataset, changes)
+        if preset is not None and preset not in recipe_class.presets:
+            raise UnknownNameError(f"preset of {method}", preset, recipe_class.presets)
+        recipe = recipe_class.preset(preset or dataset, changes)
         if spec.level not in recipe.levels:
             raise RequestError(
                 f"{method} embeds {' and '.join(recipe.levels)}s and {dataset} is a set at {spec.level} level; "
@@ -132,6 +137,8 @@ class Run:
         if wanted not in spec.splits and not is_random(wanted):
             raise UnknownNameError(f"split of {dataset}", wanted, split_names(spec))
         recipe.plan.torch_device()
+        if probe == "majority" and recipe.probe != "majority":
+            raise RequestError(f"--probe majority ignores the embedding of {method}; run the method 'majority' instead")
         # the majority class has no embedding that another probe could read
         name = recipe.probe if probe is None or recipe.probe == "majority" else probe
         made: Probe = find("probes", name).preset(dataset, probe_changes if name != "majority" else None)
@@ -182,7 +189,12 @@ def execute(run: Run, watch: Watch | None = None) -> Record:
     except GraphclError as error:
         record.update(status="error", error=str(error), kind=type(error).__name__)
     except Exception as error:  # one broken cell must not lose the others; the record says what happened
-        record.update(status="error", error=f"{type(error).__name__}: {error}", kind=type(error).__name__)
+        record.update(
+            status="error",
+            error=f"{type(error).__name__}: {error}",
+            kind=type(error).__name__,
+            traceback=traceback.format_exc().splitlines(),
+        )
     record["seconds"] = clock.parts()
     record["env"] = environment()
     record["time"] = datetime.now(UTC).isoformat(timespec="seconds")

@@ -10,20 +10,39 @@ import torch
 
 from graphcl.bench.run import Record, Run, Watch, execute
 from graphcl.bench.store import Store
+from graphcl.data.loading import find_dataset, open_dataset
 from graphcl.errors import RequestError, RunFailedError
+from graphcl.graph import fingerprint
 
 __all__ = ["pending", "run_all"]
 
 
 def pending(runs: Sequence[Run], store: Store) -> list[Run]:
-    """The runs without a finished record, each once, in order."""
-    seen = set(store.finished())
+    """The runs without a finished record, each once, in order.
+
+    Where the content of a data set depends on the machine (``python-stdlib``), only records of the content found here
+    count as finished.
+    """
+    seen = store.finished() - _of_other_content(runs, store)
     fresh = []
     for run in runs:
         if run.id not in seen:
             seen.add(run.id)
             fresh.append(run)
     return fresh
+
+
+def _of_other_content(runs: Sequence[Run], store: Store) -> set[str]:
+    varying = {run.dataset for run in runs if find_dataset(run.dataset).counts is None}
+    if not varying or not store.folder.is_dir():
+        return set()
+    here: dict[str, set[str]] = {}
+    for record in store.read():
+        if record["status"] == "ok" and record["run"]["dataset"] in varying:
+            here.setdefault(record["run_id"], set()).add(record["dataset"]["fingerprint"])
+    found = {name: fingerprint(open_dataset(name)[1]) for name in varying} if here else {}
+    datasets = {run.id: run.dataset for run in runs}
+    return {run_id for run_id, seen in here.items() if run_id in datasets and found[datasets[run_id]] not in seen}
 
 
 def run_all(

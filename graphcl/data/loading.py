@@ -27,9 +27,9 @@ def find_dataset(name: str) -> DatasetSpec:
 
 
 def split_names(spec: DatasetSpec) -> list[str]:
-    """The splits this data set can be loaded with (``few-K`` stands for any K, ``…xN`` for N draws)."""
+    """The splits this data set can be loaded with (``few-K``: any K; random ones also with ``xN`` behind)."""
     random = [name for name in RANDOM if (name == "folds-10") == (spec.level == "graph")]
-    return [*spec.splits, *random, "few-K", "…xN"]
+    return [*spec.splits, *random, "few-K"]
 
 
 def labels(graphs: Graphs) -> Tensor:

@@ -34,7 +34,7 @@ __all__ = ["RANDOM", "Split", "Triple", "draw", "is_random"]
 
 @dataclass(frozen=True, eq=False)
 class Triple:
-    """One (train, validation, test) partition as sorted index vectors.
+    """One (train, validation, test) partition as sorted index vectors; boolean masks ``[N]`` are taken too.
 
     Raises:
         DataError: an index occurs in two parts or twice, or the training part is empty.
@@ -46,7 +46,8 @@ class Triple:
 
     def __post_init__(self) -> None:
         for part in ("train", "val", "test"):
-            index = torch.as_tensor(getattr(self, part), dtype=torch.long).flatten()
+            index = torch.as_tensor(getattr(self, part)).flatten()
+            index = index.nonzero().flatten() if index.dtype == torch.bool else index.long()
             object.__setattr__(self, part, index.sort().values)
         joined = torch.cat([self.train, self.val, self.test])
         if joined.unique().numel() != joined.numel():
@@ -118,6 +119,8 @@ class Split:
         classes = torch.unique(y[y >= 0])
         for number, triple in enumerate(self.triples):
             joined = torch.cat([triple.train, triple.val, triple.test])
+            if triple.test.numel() == 0:
+                raise DataError(f"split {self.name}[{number}]: the test part is empty; nothing could be scored")
             if int(joined.max()) >= n or int(joined.min()) < 0:
                 raise DataError(f"split {self.name}[{number}]: names row {int(joined.max())} of {n} labels")
             if (y[joined] < 0).any():
@@ -156,7 +159,7 @@ def _few(y: Tensor, rng: np.random.Generator, k: int) -> list[Triple]:
     for c in np.unique(labels):
         mine = rows[labels == c]
         train.append(mine[:k])
-        # never more than half of what is left, so that the test part keeps every class
+        # never more than half of what is left, so that the test part keeps members where there are any
         val.append(mine[k : k + min(30, (mine.size - k) // 2)])
     used = np.concatenate(train + val)
     return [_triple(np.concatenate(train), np.concatenate(val), rows[~np.isin(rows, used)])]
@@ -230,7 +233,7 @@ def draw(name: str, y: Tensor, seed: int = 0) -> Split:
     base, times = _repeats(name)
     few = _FEW.fullmatch(base)
     if not is_random(name):
-        raise UnknownNameError("split", name, [*RANDOM, "few-K", "…xN"])
+        raise UnknownNameError("split", name, [*RANDOM, "few-K"], " (xN behind it: N draws)")
     if seed < 0:
         raise RequestError(f"seed = {seed}: input should be 0 or more")
     rng = Seeds(seed).numpy(f"split/{base}")

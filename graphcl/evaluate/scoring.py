@@ -49,11 +49,12 @@ def roc_auc(logits: Tensor, y: Tensor) -> float:
     return float(roc_auc_score(y.numpy(), (logits[:, 1] - logits[:, 0]).numpy()))
 
 
-def _measure(fitted: Fitted, h: Tensor, y: Tensor, rows: Tensor, with_auc: bool) -> dict[str, float]:
+def _measure(fitted: Fitted, h: Tensor, y: Tensor, rows: Tensor, metric: Metric) -> dict[str, float]:
     with torch.no_grad():
         logits = fitted.logits(h[rows])
     found = {"acc": accuracy(logits, y[rows])}
-    if with_auc:
+    # beside accuracy the AUC is a courtesy: a part that holds one class only has none
+    if metric == "auc" or (logits.size(1) == 2 and y[rows].unique().numel() == 2):
         found["auc"] = roc_auc(logits, y[rows])
     return found
 
@@ -76,10 +77,17 @@ def score(h: Tensor, y: Tensor, split: Split, probe: Probe, metric: Metric = "ac
     Raises:
         DataError: embedding, labels and split do not fit together.
     """
+    if not isinstance(h, Tensor) or not isinstance(split, Split):
+        raise DataError("score takes a tensor [N, D] and a Split, as graphcl.embed and graphcl.load give them")
     split.check(y)
     if h.dim() != 2 or h.size(0) != y.numel():
         raise DataError(f"the embedding has shape {list(h.shape)}; expected [{y.numel()}, D], one row per label")
     classes = int(y.max()) + 1
+    if y[y >= 0].unique().numel() != classes:
+        raise DataError(
+            f"labels go up to {classes - 1} with gaps between; number the classes 0, 1, 2 … "
+            "(torch.unique(y, return_inverse=True)[1])"
+        )
     visible = selections(y, split, Seeds(seed).torch("folds"))
     fitted = probe.fit(h, visible, classes, metric)
     per_split: dict[str, list[float]] = {}
@@ -88,7 +96,7 @@ def score(h: Tensor, y: Tensor, split: Split, probe: Probe, metric: Metric = "ac
         for part, rows in parts.items():
             if rows.numel() == 0:
                 continue
-            for name, value in _measure(one, h, y, rows, with_auc=classes == 2).items():
+            for name, value in _measure(one, h, y, rows, metric).items():
                 per_split.setdefault(f"{name}/{part}", []).append(value)
         if triple.val.numel() == 0 and "score" in one.chosen:
             per_split.setdefault(f"{metric}/cv", []).append(float(one.chosen["score"]))
