@@ -4,8 +4,6 @@ from .early_stopping import EarlyStoppedProbe as EarlyStoppedProbe
 from .logistic import LinearClassifier as LinearClassifier
 from .logistic import LogisticProbe as LogisticProbe
 from .logistic import Normalisation as Normalisation
-from .logistic import Solution as Solution
-from .logistic import solve_logistic as solve_logistic
 from .probes import FOLDS as FOLDS
 from .probes import Fitted as Fitted
 from .probes import MajorityProbe as MajorityProbe
@@ -33,7 +31,6 @@ __all__ = [
     "Probe",
     "Scores",
     "Selection",
-    "Solution",
     "accuracy",
     "check_embedding",
     "probe",
@@ -41,5 +38,4 @@ __all__ = [
     "score",
     "selection_score",
     "selections",
-    "solve_logistic",
 ]

@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-import graphcl.evaluate.logistic as logistic
+import graphcl.ops.logistic as logistic
 from graphcl.data.splits import Split, Triple
-from graphcl.evaluate.logistic import LogisticProbe, solve_logistic
+from graphcl.evaluate.logistic import LogisticProbe
 from graphcl.evaluate.probes import Fitted, Selection, selections
+from graphcl.ops.logistic import solve_logistic
 
 TIGHT = 1e-8
 
