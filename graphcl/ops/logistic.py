@@ -1,7 +1,7 @@
 """Many small L2-regularised logistic regressions, solved as one batch.
 
-A table row asks for (splits × folds × strengths) fits that differ in little. They are minimised together, in float64, by
-a batched L-BFGS; the strengths of one split share its matrix. Three exact reformulations make the problems easy:
+A table row asks for (splits × folds × strengths) fits that differ in little. They are minimised together, in float64,
+by a batched L-BFGS; the strengths of one split share its matrix. Three exact reformulations make the problems easy:
 
 1. The bias is not penalised, so subtracting the mean of the fit rows only moves the bias.
 2. The penalty does not see rotations, so the features are turned into their principal axes, where the
