@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphcl.config import Config, Positive, Rate, Size, decode, digest, encode, parse_setting, updated
@@ -151,6 +151,7 @@ sizes = st.integers(1, 10**9)
         inner=st.builds(Inner, rate=rates, size=sizes),
     )
 )
+@settings(deadline=None)
 def test_every_config_survives_json(config):
     again = decode(Outer, json.loads(json.dumps(encode(config))))
     assert again == config
