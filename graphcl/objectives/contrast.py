@@ -2,22 +2,44 @@ r"""Losses that pull positive pairs together and push negative pairs apart.
 
 | class | function | pairs | negatives |
 |---|---|---|---|
-| `InfoNCE` | `info_nce` | node i of view a with node i of view b | all other nodes of both views |
+| `InfoNCE` | `info_nce` | node i of view a with node i of view b, or listed pairs | all other nodes of both views |
+| `HardInfoNCE` | `hard_info_nce` | node i with node i | the same, the hard ones heavier, the expected false ones off |
+| – | `sampled_info_nce` | node i with node i | a random sample of the nodes, reweighted |
 | `NodeGraphBCE` | `node_graph_bce` | node with its graph's summary | given rows (a corrupted graph) with the summary |
+
+The first three see all pairs of nodes through `graphcl.ops.pairwise`, tile by tile: memory grows with the nodes, not
+with their square. With :math:`s` the similarity over the temperature, each anchor's loss is
+
+.. math:: \ell_i = -\log \frac{e^{s_i^+}}{e^{s_i^+} + n_i} = \mathrm{softplus}(\log n_i - s_i^+)
+
+where :math:`n_i` sums :math:`e^{s}` over its negatives. The positive is never part of that sum, so that neither the
+loss nor its gradient is a difference of nearly equal numbers where positives dominate.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphcl.config import Positive
+from graphcl.config import NonNegative, Positive, Rate
 from graphcl.errors import RequestError
 from graphcl.objectives.objective import Objective
+from graphcl.ops.pairwise import logsumexp_between, logsumexp_within, pair_products
 
-__all__ = ["InfoNCE", "NodeGraphBCE", "info_nce", "node_graph_bce"]
+__all__ = [
+    "HardInfoNCE",
+    "InfoNCE",
+    "NodeGraphBCE",
+    "hard_info_nce",
+    "info_nce",
+    "node_graph_bce",
+    "sampled_info_nce",
+]
+
+Similarity: TypeAlias = Literal["cosine", "dot"]
 
 
 def _check_pair(a: Tensor, b: Tensor) -> None:
@@ -25,7 +47,107 @@ def _check_pair(a: Tensor, b: Tensor) -> None:
         raise RequestError(f"embeddings have shapes {list(a.shape)} and {list(b.shape)}; both must be [N, D]")
 
 
-def info_nce(a: Tensor, b: Tensor, temperature: float = 0.5, intra_view: bool = True) -> Tensor:
+def _scaled(
+    a: Tensor, b: Tensor, temperature: float | Tensor, similarity: Similarity, precision: torch.dtype | None
+) -> tuple[Tensor, Tensor, torch.dtype | None]:
+    """Both views such that products of their rows are similarities over the temperature, and the products' format."""
+    _check_pair(a, b)
+    if a.size(0) == 0:
+        raise RequestError("embeddings are empty: there is no node to contrast")
+    if a.dtype != b.dtype or a.device != b.device:
+        raise RequestError(
+            f"embeddings are {a.dtype} on {a.device} and {b.dtype} on {b.device}; both should be of one type and device"
+        )
+    if not a.is_floating_point():
+        raise RequestError(f"embeddings are {a.dtype}; they should be floating point")
+    if isinstance(temperature, Tensor) and temperature.numel() != 1:
+        raise RequestError(f"temperature has shape {list(temperature.shape)}; expected a number or a scalar tensor")
+    value = float(temperature.detach()) if isinstance(temperature, Tensor) else float(temperature)
+    if not 0 < value < math.inf:
+        raise RequestError(f"temperature = {value}: input should be greater than 0")
+    if similarity not in ("cosine", "dot"):
+        raise RequestError(f"similarity = {similarity!r}: should be 'cosine' or 'dot'")
+    if a.dtype in (torch.float16, torch.bfloat16):
+        # lengths and the temperature in float32, as under autocast; the products in the format that came in
+        precision = precision or a.dtype
+        a, b = a.float(), b.float()
+    if similarity == "cosine":
+        a, b = _unit(a, "a"), _unit(b, "b")
+    root = temperature.rsqrt() if isinstance(temperature, Tensor) else temperature**-0.5
+    return a * root, b * root, precision
+
+
+def _unit(x: Tensor, name: str) -> Tensor:
+    length = x.norm(dim=1, keepdim=True)
+    low, high = (float(v) for v in length.detach().aminmax())
+    if not math.isfinite(low + high):
+        bad = (~length.detach().isfinite()).nonzero()[:, 0]
+        raise RequestError(f"{len(bad)} of {len(x)} rows of `{name}` hold NaN or infinity, first row {int(bad[0])}")
+    if low == 0:
+        bad = (length.detach() == 0).nonzero()[:, 0]
+        raise RequestError(
+            f"{len(bad)} of {len(x)} rows of `{name}` are zero, first row {int(bad[0])}: they have no cosine; "
+            "give the encoder a bias or take similarity='dot'"
+        )
+    return x / length
+
+
+def _negatives(
+    a: Tensor,
+    b: Tensor,
+    pairs: Tensor,
+    intra_view: bool,
+    excluded: Tensor | None = None,
+    weights: Tensor | None = None,
+    precision: torch.dtype | None = None,
+) -> Tensor:
+    """Log of the summed negatives of every anchor, ``[2, N]``: those of ``a``, then those of ``b``.
+
+    ``pairs`` are positive, row of ``a`` and row of ``b``; ``excluded`` are pairs of nodes, whatever the view.
+    """
+    n = a.size(0)
+    if excluded is None:
+        excluded = pairs.new_empty(2, 0)
+    elif excluded.dim() != 2 or excluded.size(0) != 2 or excluded.dtype != torch.int64:
+        raise RequestError(f"excluded pairs are {excluded.dtype} {list(excluded.shape)}; expected int64 [2, P]")
+    elif excluded.numel() and not (int(excluded.min()) >= 0 and int(excluded.max()) < n):
+        raise RequestError(f"excluded pairs name node {int(excluded.max())}; there are {n} nodes (0..{n - 1})")
+    if weights is not None and weights.shape != (n,):
+        raise RequestError(f"weights have shape {list(weights.shape)}; expected one per node [{n}]")
+    i, j = excluded
+    if not intra_view:
+        out = torch.cat([pairs, torch.stack([torch.cat([i, j]), torch.cat([j, i])])], 1)
+        return torch.stack(
+            logsumexp_between(a, b, excluded=out, weights_a=weights, weights_b=weights, precision=precision)
+        )
+    out = torch.stack([torch.cat([pairs[0], i, i + n, i, j]), torch.cat([pairs[1] + n, j, j + n, j + n, i + n])])
+    both = None if weights is None else torch.cat([weights, weights])
+    return logsumexp_within(torch.cat([a, b]), excluded=out, weights=both, precision=precision).view(2, n)
+
+
+def _share(excess: Tensor) -> Tensor:
+    """Mean cross-entropy from the log ratio of negatives to positive."""
+    # torch's default calls the function linear from 20 on, an error of 2e-9: not exact in float64
+    return F.softplus(excess, threshold=40).mean()
+
+
+def _matching(n: int, device: torch.device) -> Tensor:
+    own = torch.arange(n, device=device)
+    return torch.stack([own, own])
+
+
+def info_nce(
+    a: Tensor,
+    b: Tensor,
+    temperature: float | Tensor = 0.5,
+    intra_view: bool = True,
+    *,
+    positives: Tensor | None = None,
+    excluded: Tensor | None = None,
+    weights: Tensor | None = None,
+    similarity: Similarity = "cosine",
+    precision: torch.dtype | None = None,
+) -> Tensor:
     r"""Cross-entropy of finding a node's other view among all nodes, averaged over both directions.
 
     .. math::
@@ -34,42 +156,71 @@ def info_nce(a: Tensor, b: Tensor, temperature: float = 0.5, intra_view: bool = 
         \qquad L = \frac{1}{2N} \sum_i \ell(a_i, b_i) + \ell(b_i, a_i)
 
     A node is never its own negative. Random embeddings score about :math:`\log(2N - 1)`, or :math:`\log N` without
-    the intra-view sum.
+    the intra-view sum. The value is exact and no matrix of all pairs is formed: beyond the embeddings and their
+    gradient, memory is a few tiles. With several positives the numerator is their geometric mean and the denominator
+    holds all of them (the outer sum of supervised contrastive learning).
 
     Args:
         a: one view ``[N, D]``.
         b: the other ``[N, D]``.
-        temperature: :math:`\tau > 0`.
+        temperature: :math:`\tau > 0`, a number or a learnable scalar.
         intra_view: whether the other nodes of the same view are negatives too (the second sum).
+        positives: ``int64 [N]``, the row of ``b`` that is each row of ``a``'s other view; or ``int64 [2, P]``, pairs
+        (row
+            of ``a``, row of ``b``), at least one for each row of either. ``None`` pairs row i with row i.
+        excluded: pairs of nodes that are no negatives of each other in any view (known false negatives), ``int64
+            [2, P]``, in either order.
+        weights: of each node as a negative, ``[N]``, not negative.
+        similarity: ``"cosine"``, or ``"dot"`` for plain products.
+        precision: ``torch.bfloat16`` multiplies in bfloat16 (sums stay in float32): about half the time, the gradient
+            within 1 %. ``None`` keeps the precision of the input.
 
     Returns:
-        A scalar.
+        A scalar; float32 for 16-bit input.
 
     Raises:
-        RequestError: shapes differ, or the temperature is not positive.
+        RequestError: shapes, types or devices differ; no nodes; the temperature is not positive; values are not
+            finite; a row is zero under the cosine; a pair is out of range; a row has no positive.
 
     Reference:
         Zhu et al., Deep graph contrastive representation learning (GRACE), 2020, equations 1 and 2; without the
-        intra-view sum: van den Oord et al., Contrastive predictive coding, 2018.
+        intra-view sum: van den Oord et al., Contrastive predictive coding, 2018; several positives: Khosla et al.,
+        Supervised contrastive learning, NeurIPS 2020, equation 2.
 
     Example:
         >>> z = torch.eye(3)
         >>> round(info_nce(z, z, temperature=1.0).item(), 4)  # log(e + 4) - 1
         0.9048
     """
-    _check_pair(a, b)
-    if not temperature > 0:
-        raise RequestError(f"temperature = {temperature}: input should be greater than 0")
-    a, b = F.normalize(a, dim=1), F.normalize(b, dim=1)
-    between = a @ b.T / temperature
-    positive = between.diagonal()
-    if not intra_view:
-        rows, columns = between.logsumexp(1), between.logsumexp(0)
-        return (0.5 * (rows + columns) - positive).mean()
-    itself = torch.eye(a.size(0), dtype=torch.bool, device=a.device)
-    rows = torch.cat([between, (a @ a.T / temperature).masked_fill(itself, -torch.inf)], 1).logsumexp(1)
-    columns = torch.cat([between.T, (b @ b.T / temperature).masked_fill(itself, -torch.inf)], 1).logsumexp(1)
-    return (0.5 * (rows + columns) - positive).mean()
+    if positives is not None and positives.dim() == 1:
+        b = _reordered(b, positives, a)
+    a, b, precision = _scaled(a, b, temperature, similarity, precision)
+    n = a.size(0)
+    if positives is None or positives.dim() == 1:
+        negative = _negatives(a, b, _matching(n, a.device), intra_view, excluded, weights, precision)
+        return _share(negative - (a * b).sum(1))
+    pairs = positives.unique(dim=1) if positives.numel() else positives
+    score = pair_products(a, b, pairs)
+    counts = torch.stack([torch.bincount(rows, minlength=n) for rows in pairs])
+    if bool((counts == 0).any()):
+        view, row = (counts == 0).nonzero()[0].tolist()
+        raise RequestError(f"row {row} of `{'ab'[view]}` has no positive; give every row of both views at least one")
+    negative = _negatives(a, b, pairs, intra_view, excluded, weights, precision)
+    total = negative.new_zeros(())
+    for rows, count, log_negatives in zip(pairs, counts, negative, strict=True):
+        top = torch.full_like(log_negatives, -torch.inf).scatter_reduce(0, rows, score.detach(), "amax")
+        found = torch.zeros_like(top).index_add(0, rows, (score - top[rows]).exp())
+        mean = torch.zeros_like(top).index_add(0, rows, score) / count
+        total = total + (torch.logaddexp(log_negatives, top + found.log()) - mean).mean()
+    return total / 2
+
+
+def _reordered(b: Tensor, positives: Tensor, a: Tensor) -> Tensor:
+    if positives.dtype != torch.int64 or positives.size(0) != a.size(0):
+        raise RequestError(f"positives are {positives.dtype} {list(positives.shape)}; expected int64 [{a.size(0)}]")
+    if positives.numel() and not (int(positives.min()) >= 0 and int(positives.max()) < b.size(0)):
+        raise RequestError(f"positives reach to row {int(positives.max())}; `b` has {b.size(0)} rows")
+    return b[positives]
 
 
 @dataclass(frozen=True)
@@ -79,22 +230,149 @@ class InfoNCE(Objective):
     Args:
         temperature: :math:`\tau > 0`.
         intra_view: whether the other nodes of the same view are negatives too.
+        precision: ``"input"``, or ``"bfloat16"`` for about half the time and a gradient within 1 %.
 
     Example:
         >>> InfoNCE(temperature=0.4)
-        InfoNCE(temperature=0.4, intra_view=True)
+        InfoNCE(temperature=0.4, intra_view=True, precision='input')
     """
 
     temperature: Positive = 0.5
     intra_view: bool = True
+    precision: Literal["input", "bfloat16"] = "input"
+
+    def __call__(
+        self, a: Tensor, b: Tensor, positives: Tensor | None = None, negatives: Tensor | None = None
+    ) -> Tensor:
+        """The loss; ``positives`` as in `info_nce`, given ``negatives`` are refused (all other nodes are)."""
+        if negatives is not None:
+            raise RequestError("InfoNCE takes all other nodes as negatives; leave `negatives` out")
+        precision = torch.bfloat16 if self.precision == "bfloat16" else None
+        return info_nce(a, b, self.temperature, self.intra_view, positives=positives, precision=precision)
+
+    def reference(
+        self, a: Tensor, b: Tensor, positives: Tensor | None = None, negatives: Tensor | None = None
+    ) -> float:
+        """The same loss by plain loops over pairs."""
+        n = a.size(0)
+        if positives is not None and positives.dim() == 1:
+            b, positives = b[positives], None
+        pairs = {(i, i) for i in range(n)} if positives is None else {(int(i), int(j)) for i, j in positives.T}
+
+        def similarity(u: Tensor, v: Tensor) -> float:
+            return float(F.cosine_similarity(u, v, dim=0)) / self.temperature
+
+        total = 0.0
+        for first, second, matched in ((a, b, pairs), (b, a, {(j, i) for i, j in pairs})):
+            for i in range(n):
+                denominator = sum(math.exp(similarity(first[i], second[j])) for j in range(n))
+                if self.intra_view:
+                    denominator += sum(math.exp(similarity(first[i], first[j])) for j in range(n) if j != i)
+                own = [similarity(first[i], second[j]) for j in range(n) if (i, j) in matched]
+                total -= sum(own) / len(own) - math.log(denominator)
+        return total / (2 * n)
+
+
+def hard_info_nce(
+    a: Tensor,
+    b: Tensor,
+    temperature: float | Tensor = 0.5,
+    intra_view: bool = True,
+    *,
+    hardness: float = 1.0,
+    debias: float = 0.0,
+    precision: torch.dtype | None = None,
+) -> Tensor:
+    r"""InfoNCE whose negatives weigh more the more similar they are, less the share of them expected to be false.
+
+    .. math::
+        \ell_i = -\log \frac{e^{s_i^+}}{e^{s_i^+} + m \max(g_i, e^{-1/\tau})}, \qquad
+        g_i = \frac{1}{1 - \tau^+}
+        \left(\frac{\sum_j e^{\beta s_{ij}}\, e^{s_{ij}}}{\sum_j e^{\beta s_{ij}}} - \tau^+ e^{s_i^+}\right)
+
+    with :math:`s = \cos / \tau` and j over the m negatives of the anchor. Hardness 0 and debias 0 give `info_nce`;
+    debias alone is the debiased loss. The weights are differentiated too, as in the released code.
+
+    Args:
+        a: one view ``[N, D]``, N ≥ 2.
+        b: the other ``[N, D]``.
+        temperature: :math:`\tau > 0`, a number or a learnable scalar.
+        intra_view: whether the other nodes of the same view are negatives too.
+        hardness: :math:`\beta \ge 0`, the concentration on similar negatives.
+        debias: :math:`\tau^+ \in [0, 1)`, the probability that a negative is of the anchor's class.
+        precision: as in `info_nce`.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        RequestError: as `info_nce`; ``hardness`` or ``debias`` out of range; fewer than two nodes.
+
+    Reference:
+        Robinson et al., Contrastive learning with hard negative samples, ICLR 2021, equation 4; Chuang et al., Debiased
+        contrastive learning, NeurIPS 2020, equations 7 and 8.
+
+    Example:
+        >>> z = torch.eye(3)
+        >>> round(hard_info_nce(z, z, temperature=1.0, hardness=2.0).item(), 4)  # all negatives alike: info_nce
+        0.9048
+    """
+    if not 0 <= hardness < math.inf:
+        raise RequestError(f"hardness = {hardness}: input should be 0 or more")
+    if not 0 <= debias < 1:
+        raise RequestError(f"debias = {debias}: input should be at least 0 and less than 1")
+    floor = -1 / temperature
+    a, b, precision = _scaled(a, b, temperature, "cosine", precision)
+    n = a.size(0)
+    if n < 2:
+        raise RequestError("one node has no negatives; hard_info_nce needs at least two")
+    log_count = math.log(2 * (n - 1) if intra_view else n - 1)
+    pairs = _matching(n, a.device)
+
+    def log_sum(power: float) -> Tensor:
+        return _negatives(a * power**0.5, b * power**0.5, pairs, intra_view, precision=precision)
+
+    # a weighted mean of exponentials is the ratio of two sums of them
+    log_mean = log_sum(1 + hardness) - (log_sum(hardness) if hardness else log_count)
+    positive = (a * b).sum(1)
+    if debias:
+        top = torch.maximum(log_mean, positive).detach()
+        mean = ((log_mean - top).exp() - debias * (positive - top).exp()) / (1 - debias)
+        least = (floor - top).exp().clamp(min=torch.finfo(top.dtype).tiny)
+        log_mean = top + torch.maximum(mean, least).log()
+    return _share(log_count + log_mean - positive)
+
+
+@dataclass(frozen=True)
+class HardInfoNCE(Objective):
+    r"""`hard_info_nce` as a part of a method.
+
+    Args:
+        temperature: :math:`\tau > 0`.
+        intra_view: whether the other nodes of the same view are negatives too.
+        hardness: concentration on similar negatives, :math:`\beta \ge 0`.
+        debias: probability that a negative is false, :math:`\tau^+ \in [0, 1)`.
+
+    Example:
+        >>> HardInfoNCE(hardness=2.0)
+        HardInfoNCE(temperature=0.5, intra_view=True, hardness=2.0, debias=0.1)
+    """
+
+    temperature: Positive = 0.5
+    intra_view: bool = True
+    hardness: NonNegative = 1.0
+    debias: Rate = 0.1
 
     def __call__(
         self, a: Tensor, b: Tensor, positives: Tensor | None = None, negatives: Tensor | None = None
     ) -> Tensor:
         """The loss; ``positives`` reorders ``b``, given ``negatives`` are refused (all other nodes are)."""
         if negatives is not None:
-            raise RequestError("InfoNCE takes all other nodes as negatives; leave `negatives` out")
-        return info_nce(a, b if positives is None else b[positives], self.temperature, self.intra_view)
+            raise RequestError("HardInfoNCE takes all other nodes as negatives; leave `negatives` out")
+        if positives is not None and positives.dim() != 1:
+            raise RequestError("HardInfoNCE takes one positive for each row: `positives` should be int64 [N]")
+        b = b if positives is None else _reordered(b, positives, a)
+        return hard_info_nce(a, b, self.temperature, self.intra_view, hardness=self.hardness, debias=self.debias)
 
     def reference(
         self, a: Tensor, b: Tensor, positives: Tensor | None = None, negatives: Tensor | None = None
@@ -102,18 +380,87 @@ class InfoNCE(Objective):
         """The same loss by plain loops over pairs."""
         n = a.size(0)
         b = b if positives is None else b[positives]
-
-        def similarity(u: Tensor, v: Tensor) -> float:
-            return math.exp(float(F.cosine_similarity(u, v, dim=0)) / self.temperature)
-
+        least = math.exp(-1 / self.temperature)
         total = 0.0
         for first, second in ((a, b), (b, a)):
             for i in range(n):
-                denominator = sum(similarity(first[i], second[j]) for j in range(n))
+                others = [second[j] for j in range(n) if j != i]
                 if self.intra_view:
-                    denominator += sum(similarity(first[i], first[j]) for j in range(n) if j != i)
-                total -= math.log(similarity(first[i], second[i]) / denominator)
+                    others += [first[j] for j in range(n) if j != i]
+                scores = [float(F.cosine_similarity(first[i], row, dim=0)) / self.temperature for row in others]
+                positive = math.exp(float(F.cosine_similarity(first[i], second[i], dim=0)) / self.temperature)
+                shares = [math.exp(self.hardness * s) for s in scores]
+                mean = sum(w * math.exp(s) for w, s in zip(shares, scores, strict=True)) / sum(shares)
+                mean = max((mean - self.debias * positive) / (1 - self.debias), least)
+                total -= math.log(positive / (positive + len(scores) * mean))
         return total / (2 * n)
+
+
+def sampled_info_nce(
+    a: Tensor,
+    b: Tensor,
+    temperature: float | Tensor = 0.5,
+    intra_view: bool = True,
+    *,
+    samples: int,
+    generator: torch.Generator,
+    precision: torch.dtype | None = None,
+) -> Tensor:
+    r"""InfoNCE with the negatives of one random set of nodes, shared by all anchors, in place of all nodes.
+
+    .. math::
+        \hat n_i = \frac{N - 1}{k_i} \sum_{j \in S \setminus i} y_{ij}, \qquad k_i = |S \setminus i|, \qquad
+        \mathbb E\, \hat n_i = n_i, \qquad
+        \operatorname{Var} \hat n_i = \frac{(N-1)^2}{k_i} \left(1 - \frac{k_i}{N - 1}\right) \sigma_i^2
+
+    where :math:`y_{ij}` is what node j adds to the denominator of anchor i (in both views, with ``intra_view``) and
+    :math:`\sigma_i^2` its variance over the other nodes (divisor N − 2). S is drawn without replacement, so that all
+    nodes give the exact loss. The denominator is unbiased, its logarithm is not: the loss is low by about
+    :math:`\operatorname{Var} \hat n_i / 2 n_i^2`. Time and memory grow with N × ``samples``.
+
+    Args:
+        a: one view ``[N, D]``.
+        b: the other ``[N, D]``.
+        temperature: :math:`\tau > 0`, a number or a learnable scalar.
+        intra_view: whether the other nodes of the same view are negatives too.
+        samples: how many nodes, between 2 and N.
+        generator: the source of randomness.
+        precision: as in `info_nce`.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        RequestError: as `info_nce`; ``samples`` out of range.
+
+    Example:
+        >>> z = torch.eye(3)
+        >>> round(sampled_info_nce(z, z, 1.0, samples=2, generator=torch.Generator().manual_seed(0)).item(), 4)
+        0.9048
+    """
+    a, b, precision = _scaled(a, b, temperature, "cosine", precision)
+    n = a.size(0)
+    if not 2 <= samples <= n:
+        raise RequestError(f"samples = {samples}: should be between 2 and the {n} nodes")
+    chosen = torch.randperm(n, generator=generator, device=generator.device)[:samples].to(a.device)
+    place = torch.arange(samples, device=a.device)
+    left = torch.full((n,), samples, dtype=a.dtype, device=a.device)
+    left[chosen] -= 1
+    if intra_view:
+        own = torch.cat([chosen, chosen, chosen + n, chosen + n])
+        theirs = torch.cat([place, place + samples, place, place + samples])
+        drawn = torch.cat([a[chosen], b[chosen]])
+        pairs = torch.stack([own, theirs])
+        negative = logsumexp_between(torch.cat([a, b]), drawn, excluded=pairs, precision=precision)[0].view(2, n)
+    else:
+        pairs = torch.stack([chosen, place])
+        negative = torch.stack(
+            [
+                logsumexp_between(first, second[chosen], excluded=pairs, precision=precision)[0]
+                for first, second in ((a, b), (b, a))
+            ]
+        )
+    return _share(negative + ((n - 1) / left).log() - (a * b).sum(1))
 
 
 def node_graph_bce(nodes: Tensor, summaries: Tensor, corrupted: Tensor, graph: Tensor | None = None) -> Tensor:

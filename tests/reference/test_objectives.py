@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphcl.errors import RequestError
-from graphcl.objectives import CCA, InfoNCE, NodeGraphBCE, cca, info_nce, node_graph_bce
+from graphcl.objectives import (
+    CCA,
+    HardInfoNCE,
+    InfoNCE,
+    NodeGraphBCE,
+    cca,
+    hard_info_nce,
+    info_nce,
+    node_graph_bce,
+    sampled_info_nce,
+)
 
 
 def tensor(rows):
@@ -19,7 +29,8 @@ def draw(seed, n, d, dtype=torch.float64):
     return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-# --- InfoNCE -----------------------------------------------------------------------------------------------------------
+# --- InfoNCE
+# -----------------------------------------------------------------------------------------------------------
 
 
 def test_info_nce_on_two_nodes_by_hand():
@@ -103,14 +114,15 @@ def test_info_nce_holds_at_a_small_temperature():
     assert gradient.isfinite().all()
 
 
-def test_info_nce_takes_zero_rows():
-    # a dead ReLU: cosine 0 with everybody
+def test_info_nce_refuses_rows_without_a_direction():
+    # a dead ReLU: no cosine, and the slope of its length is undefined
     a, b = tensor([[0, 0], [1, 0]]), tensor([[1, 0], [1, 0]])
-    e = math.e
-    terms = [-math.log(1 / 3), -math.log(e / (2 * e + 1)), -math.log(1 / (1 + 2 * e)), -math.log(e / (1 + 2 * e))]
-    assert info_nce(a, b, 1.0).item() == pytest.approx(sum(terms) / 4, rel=1e-12)
-    a.requires_grad_()
-    assert torch.autograd.grad(info_nce(a, b, 1.0), a)[0].isfinite().all()
+    with pytest.raises(RequestError, match=r"1 of 2 rows of `a` are zero, first row 0: they have no cosine"):
+        info_nce(a, b, 1.0)
+    # plain products: e^0 with everybody
+    terms = [-math.log(1 / 3), -math.log(math.e / (2 * math.e + 1)), *[-math.log(1 / (1 + 2 * math.e))]]
+    terms.append(-math.log(math.e / (1 + 2 * math.e)))
+    assert info_nce(a, b, 1.0, similarity="dot").item() == pytest.approx(sum(terms) / 4, rel=1e-12)
 
 
 def test_info_nce_positives_reorder_the_second_view():
@@ -121,7 +133,165 @@ def test_info_nce_positives_reorder_the_second_view():
     assert InfoNCE(0.4)(a, b, positives=order).item() != pytest.approx(InfoNCE(0.4)(a, b).item(), rel=1e-3)
 
 
-# --- node-graph BCE ----------------------------------------------------------------------------------------------------
+def dense_info_nce(a, b, temperature, intra_view=True):
+    """The textbook form with both N × N matrices, for autograd."""
+    n = len(a)
+    z = torch.cat([a, b]) / torch.cat([a, b]).norm(dim=1, keepdim=True)
+    scores = z @ z.T / temperature
+    other = torch.arange(2 * n).roll(n)
+    positive = scores[torch.arange(2 * n), other]
+    if intra_view:
+        scores = scores.masked_fill(torch.eye(2 * n, dtype=torch.bool), -torch.inf)
+    else:
+        half = torch.arange(2 * n) < n
+        scores = scores.masked_fill(half[:, None] == half, -torch.inf)
+    return (scores.logsumexp(1) - positive).mean()
+
+
+@given(
+    st.integers(0, 10**6),
+    st.integers(2, 40),
+    st.integers(2, 80),
+    st.sampled_from([0.05, 0.07, 0.2, 0.5, 1.0, 3.0]),
+    st.booleans(),
+    st.sampled_from([0.0, 0.1, 3.0]),
+)
+@settings(deadline=None, max_examples=200)
+def test_info_nce_is_the_dense_one_to_the_last_digits(seed, n, d, t, intra_view, noise):
+    # noise 0: positives dominate, where a dense float32 gradient cancels
+    a = draw(seed, n, d)
+    b = a + noise * draw(seed + 1, n, d)
+    lengths = torch.cat([a, b]).norm(dim=1)
+    exact = [x.clone().requires_grad_() for x in (a, b)]
+    expected = dense_info_nce(*exact, t, intra_view)
+    slopes = torch.cat(torch.autograd.grad(expected, exact))
+    for dtype, precision, tolerance in (
+        (torch.float64, None, 1e-10),
+        (torch.float32, None, 5e-6),
+        (torch.float32, torch.bfloat16, 1e-2),
+    ):
+        views = [x.to(dtype).requires_grad_() for x in (a, b)]
+        loss = info_nce(*views, t, intra_view, precision=precision)
+        found = torch.cat(torch.autograd.grad(loss, views)).double()
+        assert loss.item() == pytest.approx(expected.item(), rel=tolerance, abs=tolerance * 1e-3)
+        # where the loss is flat its gradient has no size of its own: compare with that of one similarity
+        scale = max(float(slopes.norm()), 1e-2 * float((1 / lengths).norm()) / (n * t))
+        assert float((found - slopes).norm()) <= tolerance * scale
+
+
+@pytest.mark.parametrize("intra_view", [True, False])
+def test_several_positives_are_those_of_the_loops(intra_view):
+    a, b = draw(0, 6, 4), draw(1, 6, 4)
+    pairs = torch.tensor([[0, 1, 2, 3, 4, 5, 0, 2, 0], [0, 1, 2, 3, 4, 5, 3, 1, 3]])
+    objective = InfoNCE(0.3, intra_view)
+    assert objective(a, b, pairs).item() == pytest.approx(objective.reference(a, b, pairs), rel=1e-12)
+    own = torch.arange(6)
+    same = objective(a, b, torch.stack([own, own])).item()
+    assert same == pytest.approx(objective(a, b).item(), rel=1e-12)
+    a.requires_grad_()
+    assert torch.autograd.gradcheck(lambda a: objective(a, b, pairs), (a,))
+
+
+def test_an_excluded_pair_is_no_negative_in_any_view():
+    # with every pair but one excluded, each of the two nodes has the other alone as negative, in both views
+    a, b = draw(0, 3, 4), draw(1, 3, 4)
+    loss = info_nce(a, b, 1.0, excluded=torch.tensor([[0, 2], [2, 1]]))
+    u, v = (x / x.norm(dim=1, keepdim=True) for x in (a, b))
+    total = 0.0
+    for first, second in ((u, v), (v, u)):
+        for i, others in ((0, [1]), (1, [0]), (2, [])):
+            positive = math.exp(first[i] @ second[i])
+            rest = sum(math.exp(first[i] @ second[j]) + math.exp(first[i] @ first[j]) for j in others)
+            total -= math.log(positive / (positive + rest))
+    assert loss.item() == pytest.approx(total / 6, rel=1e-12)
+
+
+def test_a_weight_of_two_counts_a_negative_twice():
+    a, b = draw(0, 3, 4), draw(1, 3, 4)
+    weights = tensor([1.0, 2.0, 0.0])
+    u, v = (x / x.norm(dim=1, keepdim=True) for x in (a, b))
+    total = 0.0
+    for first, second in ((u, v), (v, u)):
+        for i in range(3):
+            positive = math.exp(first[i] @ second[i])
+            rest = sum(float(weights[j]) * math.exp(first[i] @ second[j]) for j in range(3) if j != i)
+            total -= math.log(positive / (positive + rest))
+    assert info_nce(a, b, 1.0, False, weights=weights).item() == pytest.approx(total / 6, rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", [info_nce, hard_info_nce])
+@pytest.mark.parametrize("intra_view", [True, False])
+def test_the_temperature_can_be_learnt(loss, intra_view):
+    a, b = draw(0, 5, 3), draw(1, 5, 3)
+    t = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda t: loss(a, b, t, intra_view), (t,))
+    assert loss(a, b, t, intra_view).item() == pytest.approx(loss(a, b, 0.4, intra_view).item(), rel=1e-12)
+
+
+def test_hard_info_nce_without_hardness_and_debias_is_info_nce():
+    a, b = draw(0, 9, 5), draw(1, 9, 5)
+    for intra_view in (True, False):
+        plain = info_nce(a, b, 0.3, intra_view).item()
+        assert hard_info_nce(a, b, 0.3, intra_view, hardness=0.0).item() == pytest.approx(plain, rel=1e-12)
+        # the hard negatives are closer than the mean one
+        assert hard_info_nce(a, b, 0.3, intra_view, hardness=2.0).item() > plain
+
+
+@pytest.mark.parametrize("t", [0.05, 0.5])
+def test_debiased_negatives_never_fall_below_their_least(t):
+    # equal views and a large share of false negatives: the difference is negative, the floor holds
+    z = draw(0, 6, 3)
+    objective = HardInfoNCE(t, hardness=0.5, debias=0.9)
+    assert objective(z, z).item() == pytest.approx(objective.reference(z, z), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("intra_view", [True, False])
+def test_a_sample_of_all_nodes_is_exact(intra_view):
+    a, b = draw(0, 12, 5), draw(1, 12, 5)
+    sampled = sampled_info_nce(a, b, 0.4, intra_view, samples=12, generator=torch.Generator().manual_seed(0))
+    assert sampled.item() == pytest.approx(info_nce(a, b, 0.4, intra_view).item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("intra_view", [True, False])
+def test_the_sampled_denominator_is_unbiased_and_varies_as_stated(intra_view):
+    n, samples, t, draws = 14, 5, 0.4, 3000
+    a, b = draw(0, n, 4), draw(1, n, 4)
+    u, v = (x / x.norm(dim=1, keepdim=True) for x in (a, b))
+    # what node j adds for anchor a_0
+    added = torch.exp(u[0] @ v.T / t) + (torch.exp(u[0] @ u.T / t) if intra_view else 0)
+    added, positive = added[1:], u[0] @ v[0] / t
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    for _ in range(draws):
+        losses = anchors(a, b, t, intra_view, samples, generator)
+        found.append(float((losses[0] + positive).exp()))
+    found = torch.tensor(found, dtype=torch.float64)
+    # the anchor itself is in 5 of 14 samples: one negative less there
+    variance = sum(
+        share * (n - 1) ** 2 / k * (1 - k / (n - 1)) * float(added.var())
+        for share, k in ((samples / n, samples - 1), (1 - samples / n, samples))
+    )
+    assert found.mean().item() == pytest.approx(float(added.sum()), abs=4 * math.sqrt(variance / draws))
+    assert found.var().item() == pytest.approx(variance, rel=0.15)
+
+
+def anchors(a, b, t, intra_view, samples, generator):
+    """log(n̂_i) - s⁺_i of the anchors of the first view, from the loss alone: softplus is undone."""
+    seen = []
+    mean = torch.nn.functional.softplus
+
+    def watched(x, **options):
+        seen.append(x)
+        return mean(x, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.nn.functional, "softplus", watched)
+        sampled_info_nce(a, b, t, intra_view, samples=samples, generator=generator)
+    return seen[0][0]
+
+
+# --- node-graph BCE
+# ----------------------------------------------------------------------------------------------------
 
 
 def softplus(value):
@@ -153,7 +323,8 @@ def test_bce_untrained_is_log_two_and_at_best_zero():
     assert node_graph_bce(one * -100, one[:1], one * 100).item() == pytest.approx(300, rel=1e-12)
 
 
-# --- CCA ---------------------------------------------------------------------------------------------------------------
+# --- CCA
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def test_cca_on_three_nodes_by_hand():
@@ -226,7 +397,8 @@ def test_cca_has_exact_gradients_beside_a_collapsed_dimension():
     assert torch.autograd.gradcheck(lambda b: cca(a, b, 0.3), (b,))
 
 
-# --- what is refused ---------------------------------------------------------------------------------------------------
+# --- what is refused
+# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -236,6 +408,37 @@ def test_cca_has_exact_gradients_beside_a_collapsed_dimension():
         (lambda z: info_nce(z[0], z[0]), "embeddings have shapes [2] and [2]; both must be [N, D]"),
         (lambda z: info_nce(z, z, 0.0), "temperature = 0.0: input should be greater than 0"),
         (lambda z: info_nce(z, z, math.nan), "temperature = nan: input should be greater than 0"),
+        (lambda z: info_nce(z, z, -1.0), "temperature = -1.0: input should be greater than 0"),
+        (lambda z: info_nce(z, z, torch.ones(2)), "temperature has shape [2]; expected a number or a scalar tensor"),
+        (lambda z: info_nce(z[:0], z[:0]), "embeddings are empty: there is no node to contrast"),
+        (lambda z: info_nce(z * math.nan, z), "3 of 3 rows of `a` hold NaN or infinity, first row 0"),
+        (lambda z: info_nce(z, z * math.inf), "3 of 3 rows of `b` hold NaN or infinity, first row 0"),
+        (
+            lambda z: info_nce(z, z.double()),
+            "embeddings are torch.float32 on cpu and torch.float64 on cpu; both should be of one type and device",
+        ),
+        (
+            lambda z: info_nce(z, z.to("meta")),
+            "embeddings are torch.float32 on cpu and torch.float32 on meta; both should be of one type and device",
+        ),
+        (lambda z: info_nce(z, z, similarity="l2"), "similarity = 'l2': should be 'cosine' or 'dot'"),
+        (lambda z: info_nce(z, z, positives=torch.tensor([0, 1, 3])), "positives reach to row 3; `b` has 3 rows"),
+        (
+            lambda z: info_nce(z, z, positives=torch.tensor([[0, 1], [0, 1]])),
+            "row 2 of `a` has no positive; give every row of both views at least one",
+        ),
+        (
+            lambda z: info_nce(z, z, excluded=torch.tensor([[0], [4]])),
+            "excluded pairs name node 4; there are 3 nodes (0..2)",
+        ),
+        (lambda z: info_nce(z, z, weights=torch.ones(4)), "weights have shape [4]; expected one per node [3]"),
+        (lambda z: hard_info_nce(z, z, hardness=-1), "hardness = -1: input should be 0 or more"),
+        (lambda z: hard_info_nce(z, z, debias=1), "debias = 1: input should be at least 0 and less than 1"),
+        (lambda z: hard_info_nce(z[:1], z[:1]), "one node has no negatives; hard_info_nce needs at least two"),
+        (
+            lambda z: sampled_info_nce(z, z, samples=4, generator=torch.Generator()),
+            "samples = 4: should be between 2 and the 3 nodes",
+        ),
         (lambda z: InfoNCE()(z, z, negatives=z), "InfoNCE takes all other nodes as negatives; leave `negatives` out"),
         (lambda z: cca(z, z[:, :1]), "embeddings have shapes [3, 2] and [3, 1]; both must be [N, D], N >= 2"),
         (lambda z: cca(z[:1], z[:1]), "embeddings have shapes [1, 2] and [1, 2]; both must be [N, D], N >= 2"),
