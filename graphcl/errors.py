@@ -3,6 +3,7 @@
 | class | the fault lies in | exit code of the command line |
 |---|---|---|
 | `RequestError` | what was asked for (a name, a value, a path) | 2 |
+| `EmbeddingError` | embeddings that no loss is defined on | 2; 1 when training made them |
 | `DataError` | a graph or a raw file | 2 |
 | `MissingExtraError` | the installation: an optional library is absent | 2 |
 | `RunFailedError` | the computation itself (it diverged, say) | 1 |
@@ -13,6 +14,7 @@ from difflib import get_close_matches
 
 __all__ = [
     "DataError",
+    "EmbeddingError",
     "GraphclError",
     "MissingExtraError",
     "RequestError",
@@ -43,6 +45,10 @@ class UnknownNameError(RequestError):
         guess = f" did you mean '{close[0]}'?" if close else ""
         listed = ", ".join(names) if names else "none"
         super().__init__(f"unknown {kind} '{name}':{guess} Known: {listed}{hint}")
+
+
+class EmbeddingError(RequestError):
+    """Embeddings that a loss is not defined on: NaN, infinite, or without a direction where one is needed."""
 
 
 class DataError(GraphclError, ValueError):

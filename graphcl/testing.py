@@ -192,6 +192,14 @@ def check_augmenter(augmenter: Augmenter) -> list[str]:
         torch.manual_seed(3)
         promises.require(_same(one, augmenter(first)), "works in T.Compose, drawing on torch's own generator")
 
+    if augmenter.takes_sparse_features:
+        sparse = copy.copy(first)
+        sparse.x = first.x.to_sparse_csr()
+        out = view(sparse)
+        promises.require(out.x.layout == torch.sparse_csr, "sparse features stay sparse")
+        out.x = out.x.to_dense()
+        promises.require(_same(out, view(first)), "sparse features give the view of the dense ones")
+
     if isinstance(getattr(augmenter, "rate", None), float):
         # at a rate of its own and at one that differs from its complement, so that an inverted rate shows
         once = view(third)

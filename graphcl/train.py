@@ -17,9 +17,10 @@ from torch_geometric.data import Batch, Data
 from graphcl.batches import FullGraph
 from graphcl.catalogue import find
 from graphcl.config import updated
-from graphcl.errors import DataError, RequestError, RunFailedError, UnknownNameError
+from graphcl.errors import DataError, EmbeddingError, RequestError, RunFailedError, UnknownNameError
 from graphcl.graph import GraphShape, check_graph
 from graphcl.methods.recipe import Method, Recipe
+from graphcl.ops.linear import sparse_features
 from graphcl.plan import Plan
 from graphcl.seeding import Seeds, Stream
 
@@ -103,7 +104,7 @@ def train(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.
             with stream:
                 try:
                     losses = _update(method, copy.copy(batch).to(device), optimisers, generator)
-                except _NotFiniteError as error:
+                except (_DivergedError, EmbeddingError) as error:
                     raise RunFailedError(f"{error} at step {n} (epoch {epoch}); lower plan.lr = {plan.lr}") from None
                 method.after_step(epoch / plan.epochs)
             total += sum(losses.values())
@@ -114,7 +115,7 @@ def train(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.
     method.eval()
 
 
-class _NotFiniteError(Exception):
+class _DivergedError(Exception):
     """A loss or a gradient is NaN or infinite."""
 
 
@@ -127,11 +128,11 @@ def _update(
         terms = method.loss(batch, generator, part)
         loss = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(loss):
-            raise _NotFiniteError(f"the loss became {float(loss.detach())}")
+            raise _DivergedError(f"the loss became {float(loss.detach())}")
         loss.backward()
         gradients = [p.grad for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
         if not all(bool(torch.isfinite(gradient).all()) for gradient in gradients):
-            raise _NotFiniteError("a gradient became NaN or infinite")
+            raise _DivergedError("a gradient became NaN or infinite")
         optimiser.step()
         prefix = f"{part}/" if len(optimisers) > 1 else ""
         seen.update({prefix + name: float(value.detach()) for name, value in terms.items()})
@@ -176,7 +177,10 @@ def fit(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.Ge
 
 @dataclass
 class Training:
-    """A method, the graph it is trained on as its recipe wants it, and the steps still to come."""
+    """A method, the graph it is trained on as its recipe wants it, and the steps still to come.
+
+    Features that are mostly zeros are in CSR form where the method takes them so.
+    """
 
     method: Method
     data: Data
@@ -217,6 +221,9 @@ def start(recipe: Recipe, graphs: Data | Sequence[Data], seed: int) -> Training:
     data = recipe.prepare(whole).to(recipe.plan.torch_device())
     seeds = Seeds(seed)
     method = recipe.build(GraphShape.of(whole), seeds.torch("build"))
+    if method.takes_sparse_features:
+        # converted once for all epochs and views; PyG's Batch cannot be taken apart again with sparse features in it
+        data.x = data.x if isinstance(data, Batch) else sparse_features(data.x)
     return Training(method, data, train(method, FullGraph(data), recipe.plan, seeds.torch("train")))
 
 

@@ -28,6 +28,8 @@ class Augmenter(Config, BaseTransform):
 
     keeps_symmetry: ClassVar[bool] = True
     """Whether the view of an undirected graph is undirected."""
+    takes_sparse_features: ClassVar[bool] = False
+    """Whether ``x`` may be a CSR tensor."""
 
     def __call__(self, data: Data, generator: torch.Generator | None = None) -> Data:
         """A view of ``data``.
@@ -64,6 +66,11 @@ class Chain(Augmenter):
     """
 
     steps: tuple[Augmenter, ...] = ()
+
+    @property
+    def takes_sparse_features(self) -> bool:  # type: ignore[override]
+        """Whether all steps do."""
+        return all(step.takes_sparse_features for step in self.steps)
 
     def __post_init__(self) -> None:
         # any sequence is welcome; stored as a tuple so that the chain stays hashable

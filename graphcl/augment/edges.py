@@ -37,6 +37,8 @@ class EdgeDropout(Augmenter):
         True
     """
 
+    takes_sparse_features: ClassVar[bool] = True
+
     rate: Rate = 0.2
 
     def forward(self, data: Data, generator: torch.Generator | None = None) -> Data:
@@ -71,6 +73,7 @@ class MessageDropout(Augmenter):
     """
 
     keeps_symmetry: ClassVar[bool] = False
+    takes_sparse_features: ClassVar[bool] = True
 
     rate: Rate = 0.2
 

@@ -1,8 +1,10 @@
-"""Views that change the node features."""
+"""Views that change the node features, dense or in CSR form (`graphcl.ops.linear.sparse_features`)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
+from torch import Tensor
 from torch_geometric.data import Data
 
 from graphcl.augment.augmenter import Augmenter
@@ -32,6 +34,8 @@ class FeatureMask(Augmenter):
         torch.Size([1, 4])
     """
 
+    takes_sparse_features: ClassVar[bool] = True
+
     rate: Rate = 0.2
 
     def forward(self, data: Data, generator: torch.Generator | None = None) -> Data:
@@ -40,7 +44,11 @@ class FeatureMask(Augmenter):
             return data
         device = generator.device if generator is not None else data.x.device
         keep = torch.rand(data.x.size(1), generator=generator, device=device) >= self.rate
-        data.x = data.x * keep.to(data.x.device, data.x.dtype)
+        keep = keep.to(data.x.device, data.x.dtype)
+        if data.x.layout == torch.sparse_csr:
+            data.x = _with_values(data.x, data.x.values() * keep[data.x.col_indices()])
+        else:
+            data.x = data.x * keep
         return data
 
 
@@ -61,11 +69,32 @@ class FeatureShuffle(Augmenter):
         [0.0, 1.0, 2.0, 3.0]
     """
 
+    takes_sparse_features: ClassVar[bool] = True
+
     def forward(self, data: Data, generator: torch.Generator | None = None) -> Data:
         """Permute the rows of ``x``."""
         if data.x is None:
             return data
         device = generator.device if generator is not None else data.x.device
         order = torch.randperm(data.x.size(0), generator=generator, device=device)
-        data.x = data.x[order.to(data.x.device)]
+        data.x = _rows(data.x, order.to(data.x.device))
         return data
+
+
+def _with_values(x: Tensor, values: Tensor) -> Tensor:
+    """Sparse features with other values at the same places."""
+    return torch.sparse_csr_tensor(x.crow_indices(), x.col_indices(), values, x.shape, check_invariants=False)
+
+
+def _rows(x: Tensor, order: Tensor) -> Tensor:
+    """Rows of dense or CSR features in another order."""
+    if x.layout != torch.sparse_csr:
+        return x[order]
+    start = x.crow_indices()
+    counts = start.diff()[order]
+    pointer = torch.cat([start.new_zeros(1), counts.cumsum(0)])
+    places = torch.repeat_interleave(start[:-1][order] - pointer[:-1], counts)
+    places += torch.arange(places.numel(), device=places.device)
+    return torch.sparse_csr_tensor(
+        pointer, x.col_indices()[places], x.values()[places], x.shape, check_invariants=False
+    )

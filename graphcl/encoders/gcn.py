@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
+import torch
 from torch import Tensor, nn
-from torch_geometric.nn import GCNConv
 from torch_geometric.nn.dense.linear import Linear
 
 from graphcl.ops.linear import feature_linear
+from graphcl.ops.propagate import Pattern, gcn_operator, multiply
 
 __all__ = ["ACTIVATIONS", "GCN", "Activation", "activation"]
 
@@ -28,11 +29,16 @@ def activation(name: Activation) -> nn.Module:
     return ACTIVATIONS[name]()
 
 
-class _FeatureLinear(Linear):
-    """The linear map of the first layer, which meets the raw features."""
+class _Convolution(nn.Module):
+    """One graph convolution: transform, then propagate with an operator made once for all layers."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return feature_linear(x, self.weight)
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.lin = Linear(in_channels, out_channels, bias=False, weight_initializer="glorot")
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+
+    def forward(self, x: Tensor, pattern: Pattern, values: Tensor) -> Tensor:
+        return multiply(pattern, values, feature_linear(x, self.lin.weight)).add_(self.bias)
 
 
 class GCN(nn.Module):
@@ -47,7 +53,7 @@ class GCN(nn.Module):
         act_last: whether the last layer is followed by the activation too (GRACE, DGI) or not (CCA-SSG).
 
     Shapes:
-        ``x [N, F]``, ``edge_index [2, E]``, ``edge_weight [E]`` or ``None`` → ``[N, dims[-1]]``.
+        ``x [N, F]`` (dense, or CSR), ``edge_index [2, E]``, ``edge_weight [E]`` or ``None`` → ``[N, dims[-1]]``.
 
     Reference:
         Kipf & Welling, ICLR 2017, equation 2.
@@ -59,15 +65,14 @@ class GCN(nn.Module):
     """
 
     supports_edge_weight = True
+    supports_sparse_features = True
 
     def __init__(
         self, in_channels: int, dims: Sequence[int], act: Activation = "relu", *, act_last: bool = False
     ) -> None:
         super().__init__()
         widths = [in_channels, *dims]
-        self.layers = nn.ModuleList(GCNConv(a, b) for a, b in pairwise(widths))
-        first = self.layers[0]
-        first.lin = _FeatureLinear(in_channels, widths[1], bias=False, weight_initializer="glorot")
+        self.layers = nn.ModuleList(_Convolution(a, b) for a, b in pairwise(widths))
         self.act = activation(act)
         self.act_last = act_last
         self.in_channels = in_channels
@@ -76,8 +81,10 @@ class GCN(nn.Module):
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """Embed the nodes."""
         last = len(self.layers) - 1
+        dtype = next(self.parameters()).dtype
+        pattern, values = gcn_operator(edge_index, x.size(0), edge_weight, dtype)
         for number, layer in enumerate(self.layers):
-            x = layer(x, edge_index, edge_weight)
+            x = layer(x, pattern, values.to(dtype))
             if number < last or self.act_last:
                 x = self.act(x)
         return x

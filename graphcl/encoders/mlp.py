@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from graphcl.encoders.gcn import Activation, activation
+from graphcl.ops.linear import dense_linear
 
 __all__ = ["MLP"]
 
@@ -35,4 +36,5 @@ class MLP(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """Project."""
-        return self.second(self.act(self.first(h)))
+        h = self.act(dense_linear(h, self.first.weight).add_(self.first.bias))
+        return dense_linear(h, self.second.weight).add_(self.second.bias)

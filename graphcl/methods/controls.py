@@ -137,6 +137,10 @@ class _RandomInitMethod(Method):
         super().__init__()
         self.encoder = encoder
 
+    @property
+    def takes_sparse_features(self) -> bool:
+        return self.encoder.supports_sparse_features
+
     def embed(self, batch: Data) -> Tensor:
         return _pooled(encode(self.encoder, batch), batch)
 

@@ -71,6 +71,11 @@ class DgiMethod(Method):
         self.corruption = FeatureShuffle()
         self.objective = NodeGraphBCE()
 
+    @property
+    def takes_sparse_features(self) -> bool:
+        """The encoder does, and so does the corruption."""
+        return self.encoder.supports_sparse_features
+
     def loss(self, batch: Data, generator: torch.Generator, part: str = "model") -> dict[str, Tensor]:
         """One term: nodes of the graph from nodes of the shuffled one."""
         real = encode(self.encoder, batch)

@@ -45,6 +45,11 @@ class Method(nn.Module):
     parts: tuple[str, ...] = ("model",)
     """Parts stepped in turn, each with an optimiser of its own; with several, each is the submodule of that name."""
 
+    @property
+    def takes_sparse_features(self) -> bool:
+        """Whether ``x`` may be a CSR tensor: training then converts features that are mostly zeros, once."""
+        return False
+
     def parameters_of(self, part: str) -> Iterator[nn.Parameter]:
         """The parameters that the step of ``part`` moves."""
         return self.parameters() if self.parts == ("model",) else self.get_submodule(part).parameters()

@@ -53,6 +53,12 @@ class TwoView(Method):
         self.views = views
         self.objective = objective
 
+    @property
+    def takes_sparse_features(self) -> bool:
+        """Whether encoder and views do."""
+        views = all(view.takes_sparse_features for view in self.views)
+        return views and getattr(self.encoder, "supports_sparse_features", False)
+
     def loss(self, batch: Data, generator: torch.Generator, part: str = "model") -> dict[str, Tensor]:
         """One term: the objective between the two views."""
         a, b = (self.projector(encode(self.encoder, view(batch, generator))) for view in self.views)

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphcl.config import NonNegative, Positive, Rate
-from graphcl.errors import RequestError
+from graphcl.errors import EmbeddingError, RequestError
 from graphcl.objectives.objective import Objective
 from graphcl.ops.pairwise import logsumexp_between, logsumexp_within, pair_products
 
@@ -82,10 +82,10 @@ def _unit(x: Tensor, name: str) -> Tensor:
     low, high = (float(v) for v in length.detach().aminmax())
     if not math.isfinite(low + high):
         bad = (~length.detach().isfinite()).nonzero()[:, 0]
-        raise RequestError(f"{len(bad)} of {len(x)} rows of `{name}` hold NaN or infinity, first row {int(bad[0])}")
+        raise EmbeddingError(f"{len(bad)} of {len(x)} rows of `{name}` hold NaN or infinity, first row {int(bad[0])}")
     if low == 0:
         bad = (length.detach() == 0).nonzero()[:, 0]
-        raise RequestError(
+        raise EmbeddingError(
             f"{len(bad)} of {len(x)} rows of `{name}` are zero, first row {int(bad[0])}: they have no cosine; "
             "give the encoder a bias or take similarity='dot'"
         )

@@ -2,16 +2,18 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["TiledLogSumExp", "operand_type", "product_for", "tile_size"]
+from graphcl.ops.product import Product, product_for
+
+__all__ = ["TiledLogSumExp", "operand_type", "tile_size"]
 
 _LOG2E = math.log2(math.e)
 _KEEP = 256 * 2**20
@@ -20,39 +22,6 @@ _BF16_SCORE = 4.0
 """Largest score that may be rounded to bfloat16: half a unit in its last place is 2^-7, 0.8 % of one term."""
 _BF16_WIDTH = 32
 """Shortest rows that are multiplied in bfloat16: below, the exponentials take the time, and rounding shows most."""
-
-Product: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-
-
-@cache
-def _onednn(dtype: torch.dtype) -> bool:
-    """Whether oneDNN multiplies this format here, tried once on a small product.
-
-    It runs at the full float32 rate of AMD processors, where the BLAS behind ``torch.mm`` reaches less than half of
-    it. Torch has no public call for it on plain tensors; without this one everything works, at the rate of
-    ``torch.mm``.
-    """
-    if dtype not in (torch.float32, torch.bfloat16) or not torch.backends.mkldnn.is_available():
-        return False
-    sample = torch.arange(12.0).view(3, 4).to(dtype)
-    try:
-        found = torch.ops.mkldnn._linear_pointwise(sample, sample, None, "none", [], "")
-    except (AttributeError, RuntimeError):
-        return False
-    return bool(torch.equal(found, sample @ sample.T))
-
-
-def _by_onednn(x: Tensor, w: Tensor) -> Tensor:
-    return torch.ops.mkldnn._linear_pointwise(x, w, None, "none", [], "")
-
-
-def _by_blas(x: Tensor, w: Tensor) -> Tensor:
-    return x @ w.T
-
-
-def product_for(example: Tensor) -> Product:
-    """The fastest ``x, w -> x @ w.T`` for tensors like this one."""
-    return _by_onednn if example.device.type == "cpu" and _onednn(example.dtype) else _by_blas
 
 
 def operand_type(dtype: torch.dtype, precision: torch.dtype | None, width: int) -> torch.dtype:
@@ -84,13 +53,13 @@ def _free_bytes() -> int:
 def tile_size(device_type: str) -> int:
     """Rows and columns of a tile.
 
-    On a processor a float32 tile takes at most an eighth of the last-level cache, so that the few passes over it stay
-    there, and is no smaller than the product needs for its full rate. It depends on the machine, never on the load:
-    the order of a sum decides its last bit.
+    On a processor a float32 tile takes at most a thirty-second of the last-level cache, so that the few passes over
+    it stay there, and is no smaller than the product needs for its full rate. It depends on the machine, never on the
+    load: the order of a sum decides its last bit.
     """
     if device_type != "cpu":
         return 4096
-    elements = _system("SC_LEVEL3_CACHE_SIZE", 2**25) / 8 / 4
+    elements = _system("SC_LEVEL3_CACHE_SIZE", 2**25) / 32 / 4
     return 2 ** max(8, min(11, int(math.log2(elements) / 2)))
 
 
@@ -276,12 +245,14 @@ class TiledLogSumExp(torch.autograd.Function):
         blocks = _blocks(left.size(0), right.size(0), within, ctx.include_self, excluded, tile_size(left.device.type))
         for number, block in enumerate(blocks):
             rows, columns = block.rows, block.columns
-            if ctx.kept:
-                values = ctx.kept[number]
-            else:
+            values = ctx.kept[number] if ctx.kept else None
+            if values is None:
                 values = block.scores(left, right, product)
                 if ctx.direct:
                     torch.exp2(values, out=values)
+            else:
+                # given back at once; a second pass over the same graph computes it anew, to the same bits
+                ctx.kept[number] = None
             tile = _Tile(
                 values if ctx.direct else torch.exp2(values - row_base[rows, None]),
                 values if ctx.direct else torch.exp2(values - column_base[columns]),
