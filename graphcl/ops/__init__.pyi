@@ -6,16 +6,13 @@ from .linear import feature_linear_reference as feature_linear_reference
 from .linear import sparse_features as sparse_features
 from .logistic import Solution as Solution
 from .logistic import solve_logistic as solve_logistic
+from .pairwise import knn_graph as knn_graph
 from .pairwise import logsumexp_between as logsumexp_between
 from .pairwise import logsumexp_between_reference as logsumexp_between_reference
 from .pairwise import logsumexp_within as logsumexp_within
 from .pairwise import logsumexp_within_reference as logsumexp_within_reference
 from .pairwise import nearest as nearest
 from .pairwise import pair_products as pair_products
-from .pairwise_tiles import TiledLogSumExp as TiledLogSumExp
-from .pairwise_tiles import operand_type as operand_type
-from .pairwise_tiles import tile_size as tile_size
-from .pairwise_triton import TritonLogSumExp as TritonLogSumExp
 from .product import Product as Product
 from .product import plain_product as plain_product
 from .product import product_for as product_for
@@ -30,14 +27,13 @@ __all__ = [
     "Pattern",
     "Product",
     "Solution",
-    "TiledLogSumExp",
-    "TritonLogSumExp",
     "dense_linear",
     "feature_linear",
     "feature_linear_reference",
     "gcn_operator",
     "gcn_operator_reference",
     "gcn_propagate",
+    "knn_graph",
     "logsumexp_between",
     "logsumexp_between_reference",
     "logsumexp_within",
@@ -45,11 +41,9 @@ __all__ = [
     "multiply",
     "multiply_reference",
     "nearest",
-    "operand_type",
     "pair_products",
     "plain_product",
     "product_for",
     "solve_logistic",
     "sparse_features",
-    "tile_size",
 ]

@@ -5,7 +5,7 @@ r"""Reductions over all pairs of two sets of vectors, without the matrix of all 
 | `logsumexp_within` | :math:`\log \sum_{j \ne i} w_j\, e^{z_i \cdot z_j}` for each i | one gradient and a few tiles |
 | `logsumexp_between` | the same between two sets, for the rows of either | one gradient each and a few tiles |
 | `pair_products` | :math:`a_i \cdot b_j` at listed pairs | one chunk of pairs |
-| `nearest` | the k largest :math:`a_i \cdot b_j` for each i | one tile |
+| `nearest`, `knn_graph` | the k largest :math:`a_i \cdot b_j` for each i, as indices or as edges | one tile |
 
 The scores are plain products: a temperature is a factor of the vectors (:math:`z / \sqrt\tau`), the cosine is the
 product of normalised vectors, a positive pair is an excluded pair put back by the caller, and all of these have their
@@ -30,13 +30,16 @@ row carries its running maximum. No temperature overflows.
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from graphcl.errors import RequestError
-from graphcl.ops.pairwise_tiles import TiledLogSumExp, operand_type, product_for, tile_size
+from graphcl.errors import EmbeddingError, RequestError
+from graphcl.ops.pairwise_tiles import TiledLogSumExp, operand_type, tile_size
+from graphcl.ops.product import product_for
 
 __all__ = [
+    "knn_graph",
     "logsumexp_between",
     "logsumexp_between_reference",
     "logsumexp_within",
@@ -85,7 +88,7 @@ def logsumexp_within(
     _check_operands(z, z, precision)
     _check_pairs(excluded, z.size(0), z.size(0), z.device)
     _check_weights(weights, z, "weights")
-    return _backend(backend, z).apply(z, None, weights, None, excluded, include_self, precision)[0]
+    return _backend(backend, z, precision).apply(z, None, weights, None, excluded, include_self, precision)[0]
 
 
 def logsumexp_between(
@@ -127,7 +130,7 @@ def logsumexp_between(
     _check_pairs(excluded, a.size(0), b.size(0), a.device)
     _check_weights(weights_a, a, "weights_a")
     _check_weights(weights_b, b, "weights_b")
-    rows, columns = _backend(backend, a).apply(a, b, weights_a, weights_b, excluded, True, precision)
+    rows, columns = _backend(backend, a, precision).apply(a, b, weights_a, weights_b, excluded, True, precision)
     return rows, columns
 
 
@@ -243,6 +246,31 @@ def nearest(a: Tensor, b: Tensor | None = None, k: int = 10) -> tuple[Tensor, Te
     return torch.cat(best_scores), torch.cat(best_rows)  # type: ignore[arg-type]
 
 
+def knn_graph(x: Tensor, k: int = 10, *, cosine: bool = True) -> tuple[Tensor, Tensor]:
+    r"""Edges from the ``k`` most similar other rows to each row.
+
+    Args:
+        x: ``[N, F]``.
+        k: neighbours of each node, between 1 and N - 1.
+        cosine: similarity of directions (a row of zeros is similar to none, by 0); plain products otherwise.
+
+    Returns:
+        ``edge_index`` ``int64 [2, N k]``, from neighbour to node, and the similarities ``[N k]``. It is directed:
+        a neighbour need not return the choice (``torch_geometric.utils.to_undirected`` adds the other direction).
+
+    Raises:
+        RequestError: as `nearest`.
+
+    Example:
+        >>> knn_graph(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), k=1)[0].tolist()
+        [[1, 0, 1], [0, 1, 2]]
+    """
+    _check_operands(x, x, None)
+    scores, neighbours = nearest(F.normalize(x.detach(), dim=1) if cosine else x, k=k)
+    node = torch.arange(x.size(0), device=x.device).repeat_interleave(k)
+    return torch.stack([neighbours.flatten(), node]), scores.flatten()
+
+
 def _check_operands(a: Tensor, b: Tensor, precision: torch.dtype | None, finite: bool = True) -> None:
     if a.dim() != 2 or b.dim() != 2 or a.size(1) != b.size(1):
         raise RequestError(f"vectors have shapes {list(a.shape)} and {list(b.shape)}; expected [N, D] and [K, D]")
@@ -259,7 +287,7 @@ def _check_operands(a: Tensor, b: Tensor, precision: torch.dtype | None, finite:
             if not bool(x.detach().sum().isfinite()):  # cheap; only a suspicion, as a sum may overflow
                 bad = (~x.detach().isfinite().all(1)).nonzero().flatten()
                 if len(bad):
-                    raise RequestError(f"{len(bad)} of {len(x)} rows hold NaN or infinity, first row {int(bad[0])}")
+                    raise EmbeddingError(f"{len(bad)} of {len(x)} rows hold NaN or infinity, first row {int(bad[0])}")
 
 
 def _check_pairs(pairs: Tensor | None, n: int, m: int, device: torch.device) -> None:
@@ -289,12 +317,17 @@ def _check_weights(weights: Tensor | None, rows: Tensor, name: str) -> None:
         raise RequestError(f"{name} should be finite and not negative")
 
 
-def _backend(backend: Backend, example: Tensor) -> type[torch.autograd.Function]:
+def _backend(backend: Backend, example: Tensor, precision: torch.dtype | None) -> type[torch.autograd.Function]:
     if backend not in ("auto", "tiles", "triton"):
         raise RequestError(f"backend = {backend!r}: should be 'auto', 'tiles' or 'triton'")
     if backend == "tiles" or (backend == "auto" and example.device.type != "cuda"):
         return TiledLogSumExp
-    return TiledLogSumExp
+    from graphcl.ops import pairwise_triton  # loads triton: only where it may be used
+
+    reason = pairwise_triton.refusal(example, precision)
+    if backend == "triton" and reason is not None:
+        raise RequestError(f"backend = 'triton': {reason}; use backend='tiles'")
+    return TiledLogSumExp if reason is not None else pairwise_triton.TritonLogSumExp
 
 
 class _PairProducts(torch.autograd.Function):

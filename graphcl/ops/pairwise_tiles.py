@@ -2,10 +2,11 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,15 +14,20 @@ from torch.autograd.function import once_differentiable
 
 from graphcl.ops.product import Product, product_for
 
-__all__ = ["TiledLogSumExp", "operand_type", "tile_size"]
+__all__: list[str] = []  # an engine: found through `graphcl.ops.pairwise`
 
 _LOG2E = math.log2(math.e)
 _KEEP = 256 * 2**20
 """Bytes of exponentials that may be kept between forward and backward; at most an eighth of the free memory."""
+_SHARES = 320 * 2**20
+"""Bytes of gradients that the threads may gather apart before they are added."""
 _BF16_SCORE = 4.0
 """Largest score that may be rounded to bfloat16: half a unit in its last place is 2^-7, 0.8 % of one term."""
 _BF16_WIDTH = 32
 """Shortest rows that are multiplied in bfloat16: below, the exponentials take the time, and rounding shows most."""
+
+
+T = TypeVar("T")
 
 
 def operand_type(dtype: torch.dtype, precision: torch.dtype | None, width: int) -> torch.dtype:
@@ -61,6 +67,38 @@ def tile_size(device_type: str) -> int:
         return 4096
     elements = _system("SC_LEVEL3_CACHE_SIZE", 2**25) / 32 / 4
     return 2 ** max(8, min(11, int(math.log2(elements) / 2)))
+
+
+def _workers(device_type: str, blocks: int, bytes_each: int) -> int:
+    """How many threads walk over the tiles, each of them alone on its tile.
+
+    Two threads that share every small operation meet several times a tile, and where another program holds one of the
+    cores each meeting waits for its time slice: fifty times slower, seen on two cores. Threads of their own meet once.
+    More than eight would wait for the interpreter.
+    """
+    if device_type != "cpu" or blocks < 4:
+        return 1
+    room = max(1, _SHARES // bytes_each) if bytes_each else 8
+    return min(torch.get_num_threads(), 8, blocks, room)
+
+
+def _each(work: Callable[[int], T], workers: int) -> list[T]:
+    """``work(0) .. work(workers - 1)``, each in a thread of its own with its share of the cores."""
+    if workers == 1:
+        return [work(0)]
+    threads = torch.get_num_threads()
+
+    def alone(worker: int) -> T:
+        torch.set_num_threads(max(1, threads // workers))
+        with torch.no_grad():
+            return work(worker)
+
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(alone, range(workers)))
+    finally:
+        # the setting of a thread is also the one that threads started later begin with
+        torch.set_num_threads(threads)
 
 
 class _Block(NamedTuple):
@@ -115,16 +153,34 @@ class _Sum:
     total: Tensor
     top: Tensor | None
 
+    @classmethod
+    def of(cls, rows: Tensor, dtype: torch.dtype, direct: bool) -> "_Sum":
+        """Nothing summed yet, for each of these rows."""
+        zero = torch.zeros(len(rows), dtype=dtype, device=rows.device)
+        return cls(zero, None if direct else torch.full_like(zero, -torch.inf))
+
     def add(self, where: slice, tile: Tensor, weights: Tensor | None, axis: int) -> None:
         """Take in a tile: of scores where there is a maximum to keep, of their powers otherwise."""
         if self.top is None:
             self.total[where] += _weighted_sum(tile, weights, axis, self.total.dtype)
             return
+        tile = _weighted(tile, weights, axis)
+        top = tile.amax(axis)
+        base = torch.where(top.isfinite(), top, 0.0)
+        self._join(where, torch.exp2(tile - base.unsqueeze(axis)).sum(axis), top)
+
+    def join(self, other: "_Sum") -> None:
+        """Take in the sums of another share of the tiles."""
+        self._join(slice(None), other.total, other.top)
+
+    def _join(self, where: slice, total: Tensor, top: Tensor | None) -> None:
+        if self.top is None or top is None:
+            self.total[where] += total
+            return
         old = self.top[where]
-        new = torch.maximum(old, tile.amax(axis))
+        new = torch.maximum(old, top)
         base = torch.where(new.isfinite(), new, 0.0)
-        part = _weighted_sum(torch.exp2(tile - base.unsqueeze(axis)), weights, axis, self.total.dtype)
-        self.total[where] = self.total[where] * torch.exp2(old - base) + part
+        self.total[where] = self.total[where] * torch.exp2(old - base) + total * torch.exp2(top - base)
         self.top[where] = new
 
     def log2(self) -> Tensor:
@@ -139,30 +195,42 @@ def _weighted_sum(values: Tensor, weights: Tensor | None, axis: int, dtype: torc
     return values @ weights if axis == 1 else weights @ values
 
 
-class _Tile(NamedTuple):
-    """What the gradient needs of one tile: the powers as a share of the row's and of the column's sum, times upstream.
+class _Share(NamedTuple):
+    """What the gradient needs of the rows, or of the columns, of one tile."""
 
-    The coefficient of a pair is ``by_row · alpha · (weight of its column) + by_column · beta · (weight of its row)``.
-    Where sums are direct the two powers are one and the same tensor, and the sums are in alpha and beta.
-    """
+    factor: Tensor
+    """The upstream gradient, over the sum where sums are direct."""
+    base: Tensor
+    """The logarithm that powers are taken relative to, where sums are not direct."""
+    weight: Tensor | None
 
-    by_row: Tensor
-    by_column: Tensor
-    alpha: Tensor
-    beta: Tensor
-    weight_rows: Tensor | None
-    weight_columns: Tensor | None
+    def of(self, where: slice) -> "_Share":
+        """Those of one tile."""
+        return _Share(self.factor[where], self.base[where], None if self.weight is None else self.weight[where])
 
-    def coefficients(self) -> Tensor:
-        if self.by_row is self.by_column and self.weight_rows is None and self.weight_columns is None:
-            # in the format of the tile: a mixed product would first copy the tile, slower than all else done here
-            alpha, beta = (x.to(self.by_row.dtype) for x in (self.alpha, self.beta))
-            return (alpha[:, None] + beta).mul_(self.by_row)
-        one = self.alpha.new_ones(1)
-        columns = one.expand(len(self.beta)) if self.weight_columns is None else self.weight_columns
-        rows = one.expand(len(self.alpha)) if self.weight_rows is None else self.weight_rows
-        found = torch.outer(self.alpha, columns).mul_(self.by_row)
-        return found.add_(torch.outer(rows, self.beta).mul_(self.by_column))
+
+def _direct_coefficients(powers: Tensor, rows: _Share, columns: _Share) -> Tensor:
+    """``power · (rows' factor · columns' weight + rows' weight · columns' factor)``."""
+    if rows.weight is None and columns.weight is None:
+        # in the format of the tile: a mixed product would first copy the tile, slower than all else done here
+        return (rows.factor.to(powers.dtype)[:, None] + columns.factor.to(powers.dtype)).mul_(powers)
+    one = rows.factor.new_ones(1)
+    weights = one.expand(len(columns.factor)) if columns.weight is None else columns.weight
+    found = torch.outer(rows.factor, weights)
+    weights = one.expand(len(rows.factor)) if rows.weight is None else rows.weight
+    return found.addr_(weights, columns.factor).mul_(powers)
+
+
+def _shifted_coefficients(scores: Tensor, rows: _Share, columns: _Share) -> Tensor:
+    """The same from scores; a weight is part of its exponent, so that a candidate of none cannot overflow."""
+    by_row = torch.exp2(_weighted(scores, columns.weight, 1) - rows.base[:, None]).mul_(rows.factor[:, None])
+    by_column = torch.exp2(_weighted(scores, rows.weight, 0) - columns.base).mul_(columns.factor)
+    return by_row.add_(by_column)
+
+
+def _weighted(scores: Tensor, weights: Tensor | None, axis: int) -> Tensor:
+    """Scores whose powers are weighted, by the columns (axis 1) or by the rows (axis 0)."""
+    return scores if weights is None else scores + weights.log2().unsqueeze(1 - axis)
 
 
 class TiledLogSumExp(torch.autograd.Function):
@@ -195,34 +263,42 @@ class TiledLogSumExp(torch.autograd.Function):
         right = left if within else (other.to(sums) * root).to(scores_in)
         n, m = left.size(0), right.size(0)
         weight_a, weight_b = (None if w is None else w.to(sums) for w in (weights_a, weights_b))
-        direct = bound * _LOG2E + math.log2(max(n, m)) < (1000 if sums == torch.float64 else 120)
+        # half of the exponents of the format: sums of powers stay normal numbers, and so do their reciprocals
+        direct = bound * _LOG2E + math.log2(max(n, m)) < (500 if sums == torch.float64 else 60)
         direct = direct and all(w is None or 1e-3 < float(w.max()) < 1e3 for w in (weight_a, weight_b))
 
-        def start(count: int) -> _Sum:
-            top = None if direct else torch.full((count,), -torch.inf, dtype=sums, device=a.device)
-            return _Sum(torch.zeros(count, dtype=sums, device=a.device), top)
-
-        by_row, by_column = start(n), start(m)
+        blocks = list(_blocks(n, m, within, include_self, excluded, tile_size(left.device.type)))
         pairs = n * m // 2 if within else n * m
         keep = any(ctx.needs_input_grad[:4]) and pairs * left.element_size() <= min(_KEEP, _free_bytes() // 8)
-        kept: list[Tensor | None] = []
+        kept: list[Tensor | None] = [None] * len(blocks)
         product = product_for(left)
-        for block in _blocks(n, m, within, include_self, excluded, tile_size(left.device.type)):
-            rows, columns = block.rows, block.columns
-            tile = block.scores(left, right, product)
-            if direct:
-                torch.exp2(tile, out=tile)
-            by_row.add(rows, tile, None if weight_b is None else weight_b[columns], 1)
-            if block.mirrored:
-                by_row.add(columns, tile, None if weight_b is None else weight_b[rows], 0)
-            elif not within:
-                by_column.add(columns, tile, None if weight_a is None else weight_a[rows], 0)
-            if keep:
-                kept.append(tile)
+        workers = _workers(left.device.type, len(blocks), 0)
+
+        def work(worker: int) -> tuple[_Sum, _Sum]:
+            by_row, by_column = _Sum.of(left, sums, direct), _Sum.of(right, sums, direct)
+            for number in range(worker, len(blocks), workers):
+                block = blocks[number]
+                rows, columns = block.rows, block.columns
+                tile = block.scores(left, right, product)
+                if direct:
+                    torch.exp2(tile, out=tile)
+                by_row.add(rows, tile, None if weight_b is None else weight_b[columns], 1)
+                if block.mirrored:
+                    by_row.add(columns, tile, None if weight_b is None else weight_b[rows], 0)
+                elif not within:
+                    by_column.add(columns, tile, None if weight_a is None else weight_a[rows], 0)
+                if keep:
+                    kept[number] = tile
+            return by_row, by_column
+
+        by_row, by_column = _Sum.of(left, sums, direct), _Sum.of(right, sums, direct)
+        for row_share, column_share in _each(work, workers):
+            by_row.join(row_share)
+            by_column.join(column_share)
         ctx.within, ctx.include_self, ctx.direct, ctx.narrow, ctx.root = within, include_self, direct, narrow, root
-        ctx.kept = kept
+        ctx.blocks, ctx.kept = blocks, kept
         row_log, column_log = by_row.log2(), (by_row if within else by_column).log2()
-        ctx.save_for_backward(left, right, weight_a, weight_b, excluded, row_log, column_log)
+        ctx.save_for_backward(left, right, weight_a, weight_b, row_log, column_log)
         rows_out = row_log / _LOG2E
         return (rows_out, rows_out.new_empty(0)) if within else (rows_out, column_log / _LOG2E)
 
@@ -230,45 +306,45 @@ class TiledLogSumExp(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, of_rows: Tensor, of_columns: Tensor) -> tuple[Tensor | None, ...]:
         """Each tile's coefficients, times the rows and the columns it stands for."""
-        left, right, weight_a, weight_b, excluded, row_log, column_log = ctx.saved_tensors
+        left, right, weight_a, weight_b, row_log, column_log = ctx.saved_tensors
         within, sums = ctx.within, row_log.dtype
-        alpha, row_base = _upstream(of_rows.to(sums), row_log, ctx.direct)
-        beta, column_base = (alpha, row_base) if within else _upstream(of_columns.to(sums), column_log, ctx.direct)
+        row_share = _share(of_rows.to(sums), row_log, weight_a, ctx.direct)
+        column_share = row_share if within else _share(of_columns.to(sums), column_log, weight_b, ctx.direct)
+        coefficients_of = _direct_coefficients if ctx.direct else _shifted_coefficients
         factor_left, factor_right = left.to(ctx.narrow), right.to(ctx.narrow)
         turned_left = factor_left.T.contiguous()
         product, multiply = product_for(left), product_for(factor_left)
-        # the gradient of the right side is gathered transposed: both products then read the tile in its own order
-        gradient_left = torch.zeros_like(left, dtype=sums)
-        gradient_right = torch.zeros_like(right.T, dtype=sums, memory_format=torch.contiguous_format)
-        of_weight_a = None if weight_a is None else torch.zeros_like(weight_a)
-        of_weight_b = of_weight_a if within else None if weight_b is None else torch.zeros_like(weight_b)
-        blocks = _blocks(left.size(0), right.size(0), within, ctx.include_self, excluded, tile_size(left.device.type))
-        for number, block in enumerate(blocks):
-            rows, columns = block.rows, block.columns
-            values = ctx.kept[number] if ctx.kept else None
-            if values is None:
-                values = block.scores(left, right, product)
-                if ctx.direct:
-                    torch.exp2(values, out=values)
-            else:
+        shape = (left.size(0), left.size(1)), (right.size(1), right.size(0))
+        workers = _workers(left.device.type, len(ctx.blocks), sums.itemsize * (left.numel() + right.numel()))
+
+        def work(worker: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+            # the gradient of the right side is gathered transposed: both products then read the tile in its own order
+            of_left, of_right = (torch.zeros(size, dtype=sums, device=left.device) for size in shape)
+            of_weight_a = None if weight_a is None else torch.zeros_like(weight_a)
+            of_weight_b = of_weight_a if within else None if weight_b is None else torch.zeros_like(weight_b)
+            for number in range(worker, len(ctx.blocks), workers):
+                block = ctx.blocks[number]
+                rows, columns = block.rows, block.columns
                 # given back at once; a second pass over the same graph computes it anew, to the same bits
-                ctx.kept[number] = None
-            tile = _Tile(
-                values if ctx.direct else torch.exp2(values - row_base[rows, None]),
-                values if ctx.direct else torch.exp2(values - column_base[columns]),
-                alpha[rows],
-                beta[columns],
-                None if weight_a is None else weight_a[rows],
-                None if weight_b is None else weight_b[columns],
-            )
-            coefficients = tile.coefficients().to(ctx.narrow)
-            gradient_left[rows] += multiply(coefficients, factor_right[columns].T)
-            if block.mirrored or not within:
-                gradient_right[:, columns] += multiply(turned_left[:, rows].contiguous(), coefficients.T)
-                if of_weight_a is not None:
-                    of_weight_a[rows] += tile.by_column.to(sums) @ tile.beta
-            if of_weight_b is not None:
-                of_weight_b[columns] += tile.alpha @ tile.by_row.to(sums)
+                values, ctx.kept[number] = ctx.kept[number], None
+                if values is None:
+                    values = block.scores(left, right, product)
+                    if ctx.direct:
+                        torch.exp2(values, out=values)
+                of_rows, of_columns = row_share.of(rows), column_share.of(columns)
+                coefficients = coefficients_of(values, of_rows, of_columns).to(ctx.narrow)
+                of_left[rows] += multiply(coefficients, factor_right[columns].T)
+                if block.mirrored or not within:
+                    of_right[:, columns] += multiply(turned_left[:, rows].contiguous(), coefficients.T)
+                    if of_weight_a is not None:
+                        powers = values if ctx.direct else torch.exp2(values - of_columns.base)
+                        of_weight_a[rows] += powers.to(sums) @ of_columns.factor
+                if of_weight_b is not None:
+                    powers = values if ctx.direct else torch.exp2(values - of_rows.base[:, None])
+                    of_weight_b[columns] += of_rows.factor @ powers.to(sums)
+            return of_left, of_right, of_weight_a, of_weight_b
+
+        gradient_left, gradient_right, of_weight_a, of_weight_b = _added(_each(work, workers))
         if within:
             return gradient_left.add_(gradient_right.T).div_(ctx.root), None, of_weight_a, None, None, None, None
         return (
@@ -282,11 +358,19 @@ class TiledLogSumExp(torch.autograd.Function):
         )
 
 
-def _upstream(gradient: Tensor, log: Tensor, direct: bool) -> tuple[Tensor, Tensor]:
-    """What each row's powers are multiplied by, and the logarithm they are taken relative to.
+def _added(shares: list[tuple[Tensor | None, ...]]) -> tuple[Any, ...]:
+    """The shares of all workers summed in their order, in place of the first."""
+    total = shares[0]
+    for share in shares[1:]:
+        for number, (mine, other) in enumerate(zip(total, share, strict=True)):
+            # the weights of a set with itself are in a share twice, as one tensor
+            if mine is not None and other is not None and all(mine is not earlier for earlier in total[:number]):
+                mine.add_(other)
+    return total
 
-    A row without candidates has no gradient, and no infinities either.
-    """
+
+def _share(gradient: Tensor, log: Tensor, weight: Tensor | None, direct: bool) -> _Share:
+    """A row without candidates has no gradient; relative to plus infinity its powers are zero, whatever its scores."""
     some = log.isfinite()
-    share = gradient * torch.exp2(-log) if direct else gradient
-    return torch.where(some, share, 0.0), torch.where(some, log, 0.0)
+    factor = gradient * torch.exp2(-log) if direct else gradient
+    return _Share(torch.where(some, factor, 0.0), torch.where(some, log, torch.inf), weight)

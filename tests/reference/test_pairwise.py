@@ -6,10 +6,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.neighbors import NearestNeighbors
 
 from graphcl.errors import RequestError
 from graphcl.ops import pairwise, pairwise_tiles
 from graphcl.ops.pairwise import (
+    knn_graph,
     logsumexp_between,
     logsumexp_between_reference,
     logsumexp_within,
@@ -53,7 +55,7 @@ def error(found, expected):
     )
 
 
-def agree(found, expected, tolerance):
+def agree(found, expected, tolerance, terms=0.0):
     (value, slopes), (true_value, true_slopes) = found, expected
     some = true_value.isfinite()
     assert torch.equal(value.isfinite(), some)
@@ -62,7 +64,8 @@ def agree(found, expected, tolerance):
     assert ((value[some].double() - true_value[some]).abs() <= tolerance * magnitude).all()
     for slope, true in zip(slopes, true_slopes, strict=True):
         assert slope.isfinite().all()
-        assert error(slope, true) <= tolerance
+        # a row's gradient sums terms as large as its neighbours: where they cancel, nothing is known to more digits
+        assert float((slope.double() - true).norm()) <= tolerance * max(float(true.norm()), terms)
 
 
 @st.composite
@@ -113,7 +116,7 @@ def test_within_is_that_of_the_whole_matrix(problem):
             return lambda z, w=None: function(z, weights=w, **options)
 
         expected = gradients(call(logsumexp_within_reference), [x.double() for x in leaves])
-        agree(gradients(call(logsumexp_within), leaves), expected, TOLERANCE[p["dtype"]])
+        agree(gradients(call(logsumexp_within), leaves), expected, TOLERANCE[p["dtype"]], p["temperature"] ** -0.5)
 
 
 @given(problems())
@@ -137,7 +140,7 @@ def test_between_is_that_of_the_whole_matrix(problem):
             return lambda a, b, wa=None, wb=None: function(a, b, excluded=excluded, weights_a=wa, weights_b=wb)
 
         expected = gradients(call(logsumexp_between_reference), [x.double() for x in leaves])
-        agree(gradients(call(logsumexp_between), leaves), expected, TOLERANCE[p["dtype"]])
+        agree(gradients(call(logsumexp_between), leaves), expected, TOLERANCE[p["dtype"]], p["temperature"] ** -0.5)
 
 
 @given(problems())
@@ -199,6 +202,53 @@ def test_kept_tiles_and_recomputed_ones_give_the_same_bits(tiled):
         results.append(gradients(logsumexp_within, [z]))
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1][0], results[1][1][0])
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_threads_share_the_tiles_and_give_the_same_sums(scale, tiled, monkeypatch):
+    tiled(8)
+    z, w = draw(0, 70, 8) * scale, draw(1, 70, 1)[:, 0].abs()
+    pairs = some_pairs(3, 70, 70, 30)
+    results = []
+    for workers in (1, 2, 3, 3):
+        monkeypatch.setattr(pairwise_tiles, "_workers", lambda *_, workers=workers: workers)
+        one = gradients(lambda z, w: logsumexp_within(z, weights=w, excluded=pairs), [z, w])
+        two = gradients(lambda z, w: logsumexp_between(z, z[:33], weights_a=w, excluded=pairs % 33), [z, w])
+        results.append([one[0], *one[1], two[0], *two[1]])
+    for single, double, triple, again in zip(*results, strict=True):
+        torch.testing.assert_close(double, single, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(triple, single, rtol=1e-12, atol=1e-12)
+        assert torch.equal(triple, again)
+
+
+def test_threads_leave_the_settings_as_they_were_even_when_one_fails():
+    before = torch.get_num_threads()
+
+    def work(worker):
+        assert not torch.is_grad_enabled()
+        if worker == 2:
+            raise ZeroDivisionError
+        return torch.get_num_threads()
+
+    assert pairwise_tiles._each(work, 2) == [max(1, before // 2)] * 2
+    with pytest.raises(ZeroDivisionError):
+        pairwise_tiles._each(work, 3)
+    assert torch.get_num_threads() == before
+    assert pairwise_tiles._workers("cpu", 100, 0) == min(8, before)
+    assert pairwise_tiles._workers("cpu", 100, 2**40) == 1
+    assert pairwise_tiles._workers("cuda", 100, 0) == 1
+
+
+def test_a_weight_of_zero_is_no_candidate_even_at_scores_that_need_a_maximum(tiled):
+    tiled(4)
+    z = (draw(0, 9, 3, torch.float32) * 30).requires_grad_()
+    weights = torch.zeros(9)
+    weights[3] = 1.0
+    found = logsumexp_within(z, weights=weights)
+    torch.testing.assert_close(found[[0, 8]], (z @ z[3])[[0, 8]])
+    assert found[3].item() == -math.inf
+    torch.nn.functional.softplus(found).sum().backward()
+    assert z.grad.isfinite().all()
 
 
 def test_the_gradient_can_be_taken_twice_from_one_graph():
@@ -278,6 +328,15 @@ def test_nearest_are_those_of_the_whole_matrix(seed, n, m, k, tile):
         whole = (a @ a.T).fill_diagonal_(-torch.inf).topk(min(k, n - 1), 1)
         assert torch.allclose(scores, whole.values)
         assert torch.equal(rows, whole.indices)
+
+
+def test_the_knn_graph_is_that_of_scikit_learn():
+    x = draw(0, 40, 6)
+    edge_index, similarity = knn_graph(x, 4)
+    distance, index = NearestNeighbors(n_neighbors=4, metric="cosine").fit(x.numpy()).kneighbors()
+    assert torch.equal(edge_index[0].view(40, 4), torch.from_numpy(index))
+    assert torch.equal(edge_index[1].view(40, 4), torch.arange(40)[:, None].expand(40, 4))
+    torch.testing.assert_close(similarity.view(40, 4), 1 - torch.from_numpy(distance))
 
 
 # --- what is refused
