@@ -21,21 +21,23 @@ from graphcl.ops.propagate import Pattern, multiply
 
 __all__ = ["dense_linear", "feature_linear", "feature_linear_reference", "sparse_features"]
 
-_DENSITY = 0.025
-"""Share of non-zeros up to which the sparse way is faster at widths from 128 (`benchmarks/speed/feature_linear.py`)."""
+_ONCE, _EACH = 0.1, 0.025
+"""Shares of non-zeros up to which the sparse way is faster at widths from 128: features converted once for many
+products, or at each (`benchmarks/speed/feature_linear.py`)."""
 
 _SEEN: deque[Pattern] = deque(maxlen=4)
 """The patterns met last: the views of one graph mask values, they do not move them."""
 
 
-def sparse_features(x: Tensor) -> Tensor:
+def sparse_features(x: Tensor, density: float = _ONCE) -> Tensor:
     """Features in the layout that is faster for a first layer.
 
     Args:
         x: ``[N, F]``, dense or CSR.
+        density: share of non-zeros up to which features are converted.
 
     Returns:
-        ``torch.sparse_csr`` where ``x`` is on the CPU and at most one entry in forty is non-zero; ``x`` itself
+        ``torch.sparse_csr`` where ``x`` is on the CPU, large enough to matter and sparse enough; ``x`` itself
         otherwise.
 
     Example:
@@ -43,7 +45,7 @@ def sparse_features(x: Tensor) -> Tensor:
         (torch.sparse_csr, torch.strided)
     """
     small = x.layout != torch.strided or x.device.type != "cpu" or x.numel() <= 2**16 or x.requires_grad
-    if small or torch.count_nonzero(x) > _DENSITY * x.numel():
+    if small or torch.count_nonzero(x) > density * x.numel():
         return x
     with warnings.catch_warnings():
         # torch calls the layout beta; its storage is used here, not its arithmetic
@@ -70,7 +72,7 @@ def feature_linear(x: Tensor, weight: Tensor) -> Tensor:
         >>> feature_linear(torch.eye(3), torch.arange(6.0).view(2, 3)).tolist()
         [[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]]
     """
-    x = sparse_features(x)
+    x = sparse_features(x, _EACH)
     if x.layout == torch.strided:
         return dense_linear(x, weight)
     if x.layout != torch.sparse_csr:

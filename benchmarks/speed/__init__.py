@@ -1,0 +1,1 @@
+"""Speed and memory of graphcl beside other libraries: `python -m benchmarks.speed`."""

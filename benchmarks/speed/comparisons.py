@@ -1,0 +1,62 @@
+"""What is compared with what."""
+
+from benchmarks.speed.harness import Comparison, Side
+
+__all__ = ["COMPARISONS"]
+
+
+def _ways(script: str, names: tuple[str, ...], *args: str, limit_gb: float | None = None) -> tuple[Side, ...]:
+    """Sides that are one script, told by its first argument what to do."""
+    return tuple(Side(name, script, (name, *args), limit_gb=limit_gb) for name in names)
+
+
+_LOSSES = ("dense", "graphcl", "graphcl-bf16")
+_ENCODERS = ("pyg", "pyg-cached", "pyg-sparse", "graphcl", "graphcl-dense-x")
+
+COMPARISONS: tuple[Comparison, ...] = (
+    # the third pass of PyGCL's example, over the unchanged graph, does not enter the loss: the baseline goes without it
+    Comparison(
+        "grace-epoch-cora",
+        (
+            Side("pygcl", "peer_scripts/pygcl_grace.py", ("{graph}",), peer="pygcl"),
+            Side("pygcl-example", "peer_scripts/pygcl_grace.py", ("{graph}", "--third-pass"), peer="pygcl"),
+            Side("graphcl", "sides/graphcl_grace.py", ("{graph}",)),
+        ),
+        graph="cora",
+    ),
+    # masks and similarities of PyGCL are dense [N, 2N], 3.1 GB each at N = 19,717
+    Comparison(
+        "grace-step-pubmed",
+        (
+            Side(
+                "pygcl",
+                "peer_scripts/pygcl_grace.py",
+                ("{graph}", "--warmup", "1", "--repeats", "1"),
+                peer="pygcl",
+                limit_gb=18,
+                timeout=300,
+            ),
+            Side(
+                "graphcl",
+                "sides/graphcl_grace.py",
+                ("{graph}", "--warmup", "1", "--repeats", "1"),
+                limit_gb=18,
+                timeout=300,
+            ),
+        ),
+        graph="pubmed",
+    ),
+    Comparison("loss-cora", _ways("sides/contrast_loss.py", _LOSSES, "--nodes", "2708")),
+    # the matrix of all pairs takes 6.2 GB, and autograd needs it several times
+    Comparison(
+        "loss-pubmed",
+        _ways("sides/contrast_loss.py", _LOSSES, "--nodes", "19717", "--warmup", "1", "--repeats", "1", limit_gb=18),
+    ),
+    Comparison("gcn-pubmed", _ways("sides/gcn.py", _ENCODERS, "{graph}"), graph="pubmed"),
+    Comparison("gcn-physics", _ways("sides/gcn.py", _ENCODERS, "{graph}"), graph="coauthor-physics"),
+    Comparison(
+        "propagate",
+        _ways("sides/propagation.py", ("gather-scatter", "torch-csr", "graphcl"), "{graph}"),
+        graph="coauthor-physics",
+    ),
+)
