@@ -48,7 +48,16 @@ class UnknownNameError(RequestError):
 
 
 class EmbeddingError(RequestError):
-    """Embeddings that a loss is not defined on: NaN, infinite, or without a direction where one is needed."""
+    """Embeddings that a loss is not defined on: NaN, infinite, or without a direction where one is needed.
+
+    Args:
+        message: what is wrong.
+        finite: whether the values are numbers at all; if not, training has diverged.
+    """
+
+    def __init__(self, message: str, *, finite: bool = False) -> None:
+        super().__init__(message)
+        self.finite = finite
 
 
 class DataError(GraphclError, ValueError):

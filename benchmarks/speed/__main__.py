@@ -26,6 +26,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2, help="threads of each side (default 2)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write the table there, and raw runs to .jsonl")
     asked = parser.parse_args()
+    if asked.out and asked.out.exists():
+        parser.error(f"{asked.out} holds earlier results: remove it first, or choose another name")
     if asked.rounds < 1 or asked.threads < 1:
         parser.error("--rounds and --threads: input should be 1 or more")
     return asked

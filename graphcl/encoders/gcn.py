@@ -38,7 +38,9 @@ class _Convolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
 
     def forward(self, x: Tensor, pattern: Pattern, values: Tensor) -> Tensor:
-        return multiply(pattern, values, feature_linear(x, self.lin.weight)).add_(self.bias)
+        h = feature_linear(x, self.lin.weight)
+        # under autocast the product comes in a narrower format than the parameters
+        return multiply(pattern, values.to(h.dtype), h) + self.bias
 
 
 class GCN(nn.Module):
@@ -84,7 +86,7 @@ class GCN(nn.Module):
         dtype = next(self.parameters()).dtype
         pattern, values = gcn_operator(edge_index, x.size(0), edge_weight, dtype)
         for number, layer in enumerate(self.layers):
-            x = layer(x, pattern, values.to(dtype))
+            x = layer(x, pattern, values)
             if number < last or self.act_last:
                 x = self.act(x)
         return x

@@ -74,7 +74,7 @@ class DgiMethod(Method):
     @property
     def takes_sparse_features(self) -> bool:
         """The encoder does, and so does the corruption."""
-        return self.encoder.supports_sparse_features
+        return getattr(self.encoder, "supports_sparse_features", False)
 
     def loss(self, batch: Data, generator: torch.Generator, part: str = "model") -> dict[str, Tensor]:
         """One term: nodes of the graph from nodes of the shuffled one."""

@@ -86,8 +86,10 @@ def _unit(x: Tensor, name: str) -> Tensor:
     if low == 0:
         bad = (length.detach() == 0).nonzero()[:, 0]
         raise EmbeddingError(
-            f"{len(bad)} of {len(x)} rows of `{name}` are zero, first row {int(bad[0])}: they have no cosine; "
-            "give the encoder a bias or take similarity='dot'"
+            f"{len(bad)} of {len(x)} rows of `{name}` are zero, first row {int(bad[0])}: they have no cosine (a node "
+            "without features and neighbours, or a dead activation); put a projector with a bias before the loss, "
+            "or take similarity='dot'",
+            finite=True,
         )
     return x / length
 
@@ -156,8 +158,8 @@ def info_nce(
         \qquad L = \frac{1}{2N} \sum_i \ell(a_i, b_i) + \ell(b_i, a_i)
 
     A node is never its own negative. Random embeddings score about :math:`\log(2N - 1)`, or :math:`\log N` without
-    the intra-view sum. The value is exact and no matrix of all pairs is formed: beyond the embeddings and their
-    gradient, memory is a few tiles. With several positives the numerator is their geometric mean and the denominator
+    the intra-view sum. The value is exact and no matrix of all pairs is formed: memory grows
+    with N, not with its square. With several positives the numerator is their geometric mean and the denominator
     holds all of them (the outer sum of supervised contrastive learning).
 
     Args:
@@ -165,9 +167,9 @@ def info_nce(
         b: the other ``[N, D]``.
         temperature: :math:`\tau > 0`, a number or a learnable scalar.
         intra_view: whether the other nodes of the same view are negatives too (the second sum).
-        positives: ``int64 [N]``, the row of ``b`` that is each row of ``a``'s other view; or ``int64 [2, P]``, pairs
-        (row
-            of ``a``, row of ``b``), at least one for each row of either. ``None`` pairs row i with row i.
+        positives: ``int64 [N]``, the row of ``b`` that is the other view of each row of ``a`` (a permutation), or
+            ``int64 [2, P]``, pairs of a row of ``a`` and a row of ``b``, at least one for each row of either. ``None``
+            pairs row i with row i.
         excluded: pairs of nodes that are no negatives of each other in any view (known false negatives), ``int64
             [2, P]``, in either order.
         weights: of each node as a negative, ``[N]``, not negative.
@@ -192,13 +194,14 @@ def info_nce(
         >>> round(info_nce(z, z, temperature=1.0).item(), 4)  # log(e + 4) - 1
         0.9048
     """
-    if positives is not None and positives.dim() == 1:
-        b = _reordered(b, positives, a)
     a, b, precision = _scaled(a, b, temperature, similarity, precision)
     n = a.size(0)
-    if positives is None or positives.dim() == 1:
+    if positives is None:
         negative = _negatives(a, b, _matching(n, a.device), intra_view, excluded, weights, precision)
         return _share(negative - (a * b).sum(1))
+    if positives.dim() == 1:
+        _check_index(positives, n)
+        positives = torch.stack([torch.arange(n, device=a.device), positives])
     pairs = positives.unique(dim=1) if positives.numel() else positives
     score = pair_products(a, b, pairs)
     counts = torch.stack([torch.bincount(rows, minlength=n) for rows in pairs])
@@ -206,6 +209,11 @@ def info_nce(
         view, row = (counts == 0).nonzero()[0].tolist()
         raise RequestError(f"row {row} of `{'ab'[view]}` has no positive; give every row of both views at least one")
     negative = _negatives(a, b, pairs, intra_view, excluded, weights, precision)
+    if pairs.size(1) == n:  # one each
+        return _share(
+            torch.stack([log_negatives[rows] - score for log_negatives, rows in zip(negative, pairs, strict=True)])
+        )
+    score = score.to(negative.dtype)
     total = negative.new_zeros(())
     for rows, count, log_negatives in zip(pairs, counts, negative, strict=True):
         top = torch.full_like(log_negatives, -torch.inf).scatter_reduce(0, rows, score.detach(), "amax")
@@ -215,12 +223,11 @@ def info_nce(
     return total / 2
 
 
-def _reordered(b: Tensor, positives: Tensor, a: Tensor) -> Tensor:
-    if positives.dtype != torch.int64 or positives.size(0) != a.size(0):
-        raise RequestError(f"positives are {positives.dtype} {list(positives.shape)}; expected int64 [{a.size(0)}]")
-    if positives.numel() and not (int(positives.min()) >= 0 and int(positives.max()) < b.size(0)):
-        raise RequestError(f"positives reach to row {int(positives.max())}; `b` has {b.size(0)} rows")
-    return b[positives]
+def _check_index(positives: Tensor, n: int) -> None:
+    if positives.dtype != torch.int64 or positives.size(0) != n:
+        raise RequestError(f"positives are {positives.dtype} {list(positives.shape)}; expected int64 [{n}]")
+    if not (int(positives.min()) >= 0 and int(positives.max()) < n):
+        raise RequestError(f"positives reach to row {int(positives.max())}; `b` has {n} rows")
 
 
 @dataclass(frozen=True)
@@ -321,8 +328,8 @@ def hard_info_nce(
         raise RequestError(f"hardness = {hardness}: input should be 0 or more")
     if not 0 <= debias < 1:
         raise RequestError(f"debias = {debias}: input should be at least 0 and less than 1")
-    floor = -1 / temperature
     a, b, precision = _scaled(a, b, temperature, "cosine", precision)
+    floor = -1 / temperature
     n = a.size(0)
     if n < 2:
         raise RequestError("one node has no negatives; hard_info_nce needs at least two")
@@ -352,16 +359,18 @@ class HardInfoNCE(Objective):
         intra_view: whether the other nodes of the same view are negatives too.
         hardness: concentration on similar negatives, :math:`\beta \ge 0`.
         debias: probability that a negative is false, :math:`\tau^+ \in [0, 1)`.
+        precision: as in `InfoNCE`.
 
     Example:
         >>> HardInfoNCE(hardness=2.0)
-        HardInfoNCE(temperature=0.5, intra_view=True, hardness=2.0, debias=0.1)
+        HardInfoNCE(temperature=0.5, intra_view=True, hardness=2.0, debias=0.0, precision='input')
     """
 
     temperature: Positive = 0.5
     intra_view: bool = True
     hardness: NonNegative = 1.0
-    debias: Rate = 0.1
+    debias: Rate = 0.0
+    precision: Literal["input", "bfloat16"] = "input"
 
     def __call__(
         self, a: Tensor, b: Tensor, positives: Tensor | None = None, negatives: Tensor | None = None
@@ -371,8 +380,14 @@ class HardInfoNCE(Objective):
             raise RequestError("HardInfoNCE takes all other nodes as negatives; leave `negatives` out")
         if positives is not None and positives.dim() != 1:
             raise RequestError("HardInfoNCE takes one positive for each row: `positives` should be int64 [N]")
-        b = b if positives is None else _reordered(b, positives, a)
-        return hard_info_nce(a, b, self.temperature, self.intra_view, hardness=self.hardness, debias=self.debias)
+        if positives is not None:
+            _check_index(positives, a.size(0))
+            if positives.unique().numel() < positives.numel():
+                raise RequestError("HardInfoNCE takes one positive for each row: `positives` repeats one")
+            b = b[positives]
+        precision = torch.bfloat16 if self.precision == "bfloat16" else None
+        options = {"hardness": self.hardness, "debias": self.debias}
+        return hard_info_nce(a, b, self.temperature, self.intra_view, precision=precision, **options)
 
     def reference(
         self, a: Tensor, b: Tensor, positives: Tensor | None = None, negatives: Tensor | None = None

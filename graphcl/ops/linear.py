@@ -7,7 +7,6 @@ way; on Coauthor-Physics (8,415 words) it is also 14 MB instead of 1.2 GB for ev
 """
 
 import warnings
-from collections import deque
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from graphcl.errors import RequestError
 from graphcl.ops.product import plain_product, product_for
-from graphcl.ops.propagate import Pattern, multiply
+from graphcl.ops.propagate import Pattern, Remembered, multiply
 
 __all__ = ["dense_linear", "feature_linear", "feature_linear_reference", "sparse_features"]
 
@@ -25,7 +24,7 @@ _ONCE, _EACH = 0.1, 0.025
 """Shares of non-zeros up to which the sparse way is faster at widths from 128: features converted once for many
 products, or at each (`benchmarks/speed/feature_linear.py`)."""
 
-_SEEN: deque[Pattern] = deque(maxlen=4)
+_SEEN: Remembered[Pattern] = Remembered()
 """The patterns met last: the views of one graph mask values, they do not move them."""
 
 
@@ -44,8 +43,8 @@ def sparse_features(x: Tensor, density: float = _ONCE) -> Tensor:
         >>> sparse_features(torch.eye(300)).layout, sparse_features(torch.ones(300, 300)).layout
         (torch.sparse_csr, torch.strided)
     """
-    small = x.layout != torch.strided or x.device.type != "cpu" or x.numel() <= 2**16 or x.requires_grad
-    if small or torch.count_nonzero(x) > density * x.numel():
+    stays = x.layout != torch.strided or x.device.type != "cpu" or x.numel() <= 2**16 or x.requires_grad
+    if stays or torch.count_nonzero(x) > density * x.numel():
         return x
     with warnings.catch_warnings():
         # torch calls the layout beta; its storage is used here, not its arithmetic
@@ -100,7 +99,7 @@ class _DenseProduct(torch.autograd.Function):
 
 
 def dense_linear(x: Tensor, weight: Tensor) -> Tensor:
-    r"""Multiply rows with a weight matrix, by the faster of the machine's two matrix libraries.
+    r"""Multiply rows with a weight matrix, by oneDNN where it is (`graphcl.ops.product`).
 
     .. math:: Y = X W^\top
 
@@ -121,13 +120,18 @@ def dense_linear(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def _pattern(x: Tensor) -> Pattern:
-    pointer, columns = x.crow_indices(), x.col_indices()
-    for known in tuple(_SEEN):
-        fits = known.shape == tuple(x.shape) and known.columns.device == x.device
-        if fits and torch.equal(known.pointer, pointer) and torch.equal(known.columns, columns):
-            return known
-    _SEEN.append(Pattern(pointer.clone(), columns.clone(), x.size(1)))
-    return _SEEN[-1]
+    pointer, columns = x.crow_indices().long(), x.col_indices().long()
+
+    def fits(known: Pattern) -> bool:
+        same = known.shape == tuple(x.shape) and known.columns.device == x.device
+        return same and torch.equal(known.pointer, pointer) and torch.equal(known.columns, columns)
+
+    known = _SEEN.find(fits)
+    if known is not None:
+        return known
+    # outside of inference mode, whose tensors could never be part of a training step
+    with torch.inference_mode(False):
+        return _SEEN.add(Pattern(pointer.clone(), columns.clone(), x.size(1)), columns.numel())
 
 
 def feature_linear_reference(x: Tensor, weight: Tensor) -> Tensor:

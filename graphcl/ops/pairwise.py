@@ -2,8 +2,8 @@ r"""Reductions over all pairs of two sets of vectors, without the matrix of all 
 
 | function | result | memory beyond the inputs |
 |---|---|---|
-| `logsumexp_within` | :math:`\log \sum_{j \ne i} w_j\, e^{z_i \cdot z_j}` for each i | one gradient and a few tiles |
-| `logsumexp_between` | the same between two sets, for the rows of either | one gradient each and a few tiles |
+| `logsumexp_within` | :math:`\log \sum_{j \ne i} w_j\, e^{z_i \cdot z_j}` for each i | copies of z and its gradient, tiles |
+| `logsumexp_between` | the same between two sets, for the rows of either | the same |
 | `pair_products` | :math:`a_i \cdot b_j` at listed pairs | one chunk of pairs |
 | `nearest`, `knn_graph` | the k largest :math:`a_i \cdot b_j` for each i, as indices or as edges | one tile |
 
@@ -177,7 +177,7 @@ def pair_products(a: Tensor, b: Tensor, pairs: Tensor) -> Tensor:
 
     .. math:: s_p = a_{i_p} \cdot b_{j_p}
 
-    Gathered in chunks that stay in the cache, forward and backward, so that memory grows with the rows and the pairs
+    Gathered in chunks, forward and backward, so that memory grows with the rows and the pairs
     but never with pairs × width.
 
     Args:
@@ -202,7 +202,7 @@ def pair_products(a: Tensor, b: Tensor, pairs: Tensor) -> Tensor:
 
 @torch.no_grad()
 def nearest(a: Tensor, b: Tensor | None = None, k: int = 10) -> tuple[Tensor, Tensor]:
-    r"""The ``k`` rows of ``b`` with the largest product with each row of ``a``.
+    r"""The ``k`` rows of ``b`` with the largest product with each row of ``a``; nothing here is differentiable.
 
     Args:
         a: ``[N, D]``; normalise the rows for the cosine.
@@ -231,9 +231,9 @@ def nearest(a: Tensor, b: Tensor | None = None, k: int = 10) -> tuple[Tensor, Te
         scores, rows = a.new_empty(0), None
         for c in range(0, other.size(0), 8 * tile_rows):
             tile = product(a[r : r + tile_rows], other[c : c + 8 * tile_rows])
-            if b is None:
+            if b is None and -tile.size(0) < r - c < tile.size(1):
                 # the diagonal of the whole matrix, where it crosses this tile
-                tile.diagonal(r - c).fill_(-torch.inf) if -tile.size(0) < r - c < tile.size(1) else None
+                tile.diagonal(r - c).fill_(-torch.inf)
             found, where = tile.topk(min(k, tile.size(1)), 1)
             where = where + c
             if rows is not None:
@@ -247,7 +247,7 @@ def nearest(a: Tensor, b: Tensor | None = None, k: int = 10) -> tuple[Tensor, Te
 
 
 def knn_graph(x: Tensor, k: int = 10, *, cosine: bool = True) -> tuple[Tensor, Tensor]:
-    r"""Edges from the ``k`` most similar other rows to each row.
+    r"""Edges from the ``k`` most similar other rows to each row, by cosine (PyG's function of this name: by distance).
 
     Args:
         x: ``[N, F]``.
@@ -265,7 +265,6 @@ def knn_graph(x: Tensor, k: int = 10, *, cosine: bool = True) -> tuple[Tensor, T
         >>> knn_graph(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), k=1)[0].tolist()
         [[1, 0, 1], [0, 1, 2]]
     """
-    _check_operands(x, x, None)
     scores, neighbours = nearest(F.normalize(x.detach(), dim=1) if cosine else x, k=k)
     node = torch.arange(x.size(0), device=x.device).repeat_interleave(k)
     return torch.stack([neighbours.flatten(), node]), scores.flatten()
@@ -348,14 +347,17 @@ class _PairProducts(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         a, b, pairs = ctx.saved_tensors
+        # a sum of many 16-bit terms loses the small ones
+        wide = torch.promote_types(a.dtype, torch.float32)
         gradients = [
-            torch.zeros_like(x) if needed else None for x, needed in zip((a, b), ctx.needs_input_grad, strict=False)
+            torch.zeros_like(x, dtype=wide) if needed else None
+            for x, needed in zip((a, b), ctx.needs_input_grad, strict=False)
         ]
         for start in range(0, pairs.size(1), _PairProducts.CHUNK):
             i, j = pairs[:, start : start + _PairProducts.CHUNK]
             g = upstream[start : start + _PairProducts.CHUNK, None]
             if gradients[0] is not None:
-                gradients[0].index_add_(0, i, g * b[j])
+                gradients[0].index_add_(0, i, (g * b[j]).to(wide))
             if gradients[1] is not None:
-                gradients[1].index_add_(0, j, g * a[i])
+                gradients[1].index_add_(0, j, (g * a[i]).to(wide))
         return gradients[0], gradients[1], None

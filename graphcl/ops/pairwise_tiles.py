@@ -2,16 +2,18 @@
 
 import math
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from functools import cache, wraps
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from graphcl.errors import EmbeddingError
 from graphcl.ops.product import Product, product_for
 
 __all__: list[str] = []  # an engine: found through `graphcl.ops.pairwise`
@@ -28,6 +30,7 @@ _BF16_WIDTH = 32
 
 
 T = TypeVar("T")
+Call = TypeVar("Call", bound=Callable[..., Any])
 
 
 def operand_type(dtype: torch.dtype, precision: torch.dtype | None, width: int) -> torch.dtype:
@@ -82,20 +85,35 @@ def _workers(device_type: str, blocks: int, bytes_each: int) -> int:
     return min(torch.get_num_threads(), 8, blocks, room)
 
 
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@cache
+def _threads(process: int, workers: int) -> ThreadPoolExecutor:
+    """Threads that stay, one set per process: those of a parent do not survive a fork."""
+    return ThreadPoolExecutor(workers, thread_name_prefix="graphcl-tiles")
+
+
 def _each(work: Callable[[int], T], workers: int) -> list[T]:
     """``work(0) .. work(workers - 1)``, each in a thread of its own with its share of the cores."""
     if workers == 1:
         return [work(0)]
+    with _ONE_AT_A_TIME:
+        return _apart(work, workers)
+
+
+def _apart(work: Callable[[int], T], workers: int) -> list[T]:
     threads = torch.get_num_threads()
+    share = max(1, threads // workers)
 
     def alone(worker: int) -> T:
-        torch.set_num_threads(max(1, threads // workers))
+        if torch.get_num_threads() != share:
+            torch.set_num_threads(share)
         with torch.no_grad():
             return work(worker)
 
     try:
-        with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(alone, range(workers)))
+        return list(_threads(os.getpid(), workers).map(alone, range(workers)))
     finally:
         # the setting of a thread is also the one that threads started later begin with
         torch.set_num_threads(threads)
@@ -188,6 +206,14 @@ class _Sum:
         return self.total.log2() + (0.0 if self.top is None else torch.where(self.total > 0, self.top, 0.0))
 
 
+def _moderate(weights: Tensor | None) -> bool:
+    """Whether weights, where there are any, leave direct sums in range."""
+    if weights is None or not bool((weights > 0).any()):
+        return True
+    positive = weights[weights > 0]
+    return float(positive.min()) >= 2**-16 and float(positive.max()) <= 2**16
+
+
 def _weighted_sum(values: Tensor, weights: Tensor | None, axis: int, dtype: torch.dtype) -> Tensor:
     if weights is None:
         return values.sum(axis, dtype=dtype)
@@ -233,10 +259,22 @@ def _weighted(scores: Tensor, weights: Tensor | None, axis: int) -> Tensor:
     return scores if weights is None else scores + weights.log2().unsqueeze(1 - axis)
 
 
+def _without_autocast(function: Call) -> Call:
+    """The formats are chosen here: autocast would narrow the scores, and only in some of the threads."""
+
+    @wraps(function)
+    def called(ctx: Any, first: Tensor, *rest: Any) -> Any:
+        with torch.autocast(first.device.type, enabled=False):
+            return function(ctx, first, *rest)
+
+    return cast(Call, called)
+
+
 class TiledLogSumExp(torch.autograd.Function):
     """Row-wise and column-wise log-sum-exp by tiles; ``b`` is ``None`` for a set with itself."""
 
     @staticmethod
+    @_without_autocast
     def forward(
         ctx: Any,
         a: Tensor,
@@ -255,6 +293,8 @@ class TiledLogSumExp(torch.autograd.Function):
         narrow = operand_type(a.dtype, precision, a.size(1))
         sums = torch.float64 if narrow == torch.float64 else torch.float32
         bound = float(a.norm(dim=1, dtype=sums).max() * other.norm(dim=1, dtype=sums).max())
+        if not math.isfinite(bound):
+            raise EmbeddingError("products of rows reach beyond the range of numbers; scale the rows")
         # bfloat16 scores are right while they are small; the products of the gradient may stay in it
         scores_in = sums if narrow.itemsize == 2 and bound > _BF16_SCORE else narrow
         # powers of two are several times faster than those of e, and the factor is shared by both sides
@@ -265,7 +305,7 @@ class TiledLogSumExp(torch.autograd.Function):
         weight_a, weight_b = (None if w is None else w.to(sums) for w in (weights_a, weights_b))
         # half of the exponents of the format: sums of powers stay normal numbers, and so do their reciprocals
         direct = bound * _LOG2E + math.log2(max(n, m)) < (500 if sums == torch.float64 else 60)
-        direct = direct and all(w is None or 1e-3 < float(w.max()) < 1e3 for w in (weight_a, weight_b))
+        direct = direct and _moderate(weight_a) and _moderate(weight_b)
 
         blocks = list(_blocks(n, m, within, include_self, excluded, tile_size(left.device.type)))
         pairs = n * m // 2 if within else n * m
@@ -304,6 +344,7 @@ class TiledLogSumExp(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @_without_autocast
     def backward(ctx: Any, of_rows: Tensor, of_columns: Tensor) -> tuple[Tensor | None, ...]:
         """Each tile's coefficients, times the rows and the columns it stands for."""
         left, right, weight_a, weight_b, row_log, column_log = ctx.saved_tensors
@@ -320,8 +361,8 @@ class TiledLogSumExp(torch.autograd.Function):
         def work(worker: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
             # the gradient of the right side is gathered transposed: both products then read the tile in its own order
             of_left, of_right = (torch.zeros(size, dtype=sums, device=left.device) for size in shape)
-            of_weight_a = None if weight_a is None else torch.zeros_like(weight_a)
-            of_weight_b = of_weight_a if within else None if weight_b is None else torch.zeros_like(weight_b)
+            of_weight_a = torch.zeros_like(weight_a) if ctx.needs_input_grad[2] else None
+            of_weight_b = of_weight_a if within else torch.zeros_like(weight_b) if ctx.needs_input_grad[3] else None
             for number in range(worker, len(ctx.blocks), workers):
                 block = ctx.blocks[number]
                 rows, columns = block.rows, block.columns
@@ -333,7 +374,8 @@ class TiledLogSumExp(torch.autograd.Function):
                         torch.exp2(values, out=values)
                 of_rows, of_columns = row_share.of(rows), column_share.of(columns)
                 coefficients = coefficients_of(values, of_rows, of_columns).to(ctx.narrow)
-                of_left[rows] += multiply(coefficients, factor_right[columns].T)
+                if within or ctx.needs_input_grad[0]:
+                    of_left[rows] += multiply(coefficients, factor_right[columns].T)
                 if block.mirrored or not within:
                     of_right[:, columns] += multiply(turned_left[:, rows].contiguous(), coefficients.T)
                     if of_weight_a is not None:

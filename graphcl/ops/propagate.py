@@ -19,10 +19,10 @@ The gradient of X is the same product with the transposed pattern; that of the e
 in chunks.
 """
 
-from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +33,38 @@ from graphcl.errors import RequestError
 from graphcl.ops.pairwise import pair_products
 
 __all__ = ["Pattern", "gcn_operator", "gcn_operator_reference", "gcn_propagate", "multiply", "multiply_reference"]
+
+
+T = TypeVar("T")
+
+
+class Remembered(Generic[T]):
+    """The few things used last, found by a test of their content.
+
+    A hit is proved by comparing all entries, which costs a small part of sorting them. Identity would give what was
+    changed in place the answer of its old self. What is larger than ``2**24`` entries is not kept alive for the next
+    call.
+    """
+
+    def __init__(self, count: int = 4, largest: int = 2**24) -> None:
+        self.count = count
+        self.largest = largest
+        self.items: tuple[T, ...] = ()
+
+    def find(self, fits: Callable[[T], bool]) -> T | None:
+        """The one that fits, from now on the last used."""
+        for item in self.items:
+            if fits(item):
+                # one assignment: threads may lose an entry to each other, never mix two up
+                self.items = (item, *(other for other in self.items if other is not item))
+                return item
+        return None
+
+    def add(self, item: T, entries: int) -> T:
+        """Keep a new one in place of the one not used for longest."""
+        if entries <= self.largest:
+            self.items = (item, *self.items[: self.count - 1])
+        return item
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +88,20 @@ class Pattern:
 
     @classmethod
     def sorted(cls, rows: Tensor, columns: Tensor, shape: tuple[int, int]) -> tuple["Pattern", Tensor]:
-        """The pattern of entries in any order, and the order that sorts values into it."""
+        """The pattern of entries in any order, and the order that sorts values into it.
+
+        Raises:
+            RequestError: rows and columns of different number or type, or outside of the shape.
+        """
+        if rows.shape != columns.shape or rows.dim() != 1 or {rows.dtype, columns.dtype} != {torch.int64}:
+            raise RequestError(
+                f"rows are {rows.dtype} {list(rows.shape)}, columns {columns.dtype} {list(columns.shape)}; "
+                "both should be int64 [E]"
+            )
+        for name, index, size in (("row", rows, shape[0]), ("column", columns, shape[1])):
+            if index.numel() and not (int(index.min()) >= 0 and int(index.max()) < size):
+                wrong = int(index.min()) if int(index.min()) < 0 else int(index.max())
+                raise RequestError(f"{name} {wrong} is outside of the shape {list(shape)}")
         order = _order(rows * shape[1] + columns, shape[0] * shape[1])
         return cls(_pointer(rows, shape[0]), columns[order], shape[1]), order
 
@@ -71,17 +116,18 @@ class Pattern:
         return torch.repeat_interleave(self.pointer.diff(), output_size=self.columns.numel())
 
     @cached_property
-    def _turned(self) -> tuple["Pattern", Tensor]:
+    def _turned(self) -> tuple["Pattern | None", Tensor]:
         pointer, order = _pointer(self.columns, self.width), _order(self.columns, self.width)
         rows = self.rows[order]
         if torch.equal(pointer, self.pointer) and torch.equal(rows, self.columns):
             # a symmetric pattern is its own transpose: one copy serves both passes
-            return self, order
+            return None, order
         return Pattern(pointer, rows, self.shape[0]), order
 
     def transposed(self) -> tuple["Pattern", Tensor]:
         """The pattern of the transpose, and the order that sorts the values into it; computed once."""
-        return self._turned
+        turned, order = self._turned
+        return turned or self, order
 
 
 def _pointer(keys: Tensor, count: int) -> Tensor:
@@ -188,32 +234,38 @@ class _Looped:
     """Values of the unweighted operator."""
 
     def values(self, weight: Tensor) -> Tensor:
-        """Normalised entries in the order of the pattern."""
+        """Normalised entries in the order of the pattern; degrees are counted in float32 at least."""
+        dtype, wide = weight.dtype, torch.promote_types(weight.dtype, torch.float32)
+        weight = weight.to(wide)
         weight = torch.cat([weight, weight.new_ones(self.added)])[self.order]
         target, source = self.pattern.rows, self.pattern.columns
         degree = weight.new_zeros(self.num_nodes).index_add(0, target, weight)
         some = degree > 0
         scale = torch.where(some, torch.where(some, degree, 1.0).pow(-0.5), 0.0)
-        return scale[source] * weight * scale[target]
+        return (scale[source] * weight * scale[target]).to(dtype)
 
 
-_SEEN: deque[_Looped] = deque(maxlen=4)
-"""The graphs seen last. A hit is proved by comparing all edges, a hundredth of the time of sorting and multiplying."""
+_SEEN: Remembered[_Looped] = Remembered()
 
 
 def _looped(edge_index: Tensor, num_nodes: int) -> _Looped:
-    for known in tuple(_SEEN):
+    def fits(known: _Looped) -> bool:
         same = known.num_nodes == num_nodes and known.edges.device == edge_index.device
-        if same and known.edges.shape == edge_index.shape and torch.equal(known.edges, edge_index):
-            return known
-    source, target = edge_index
-    lonely = torch.ones(num_nodes, dtype=torch.bool, device=edge_index.device)
-    lonely[source[source == target]] = False
-    missing = lonely.nonzero().flatten()
-    pattern, order = Pattern.sorted(torch.cat([target, missing]), torch.cat([source, missing]), (num_nodes, num_nodes))
-    # a copy: the caller may change its edges in place
-    _SEEN.append(_Looped(edge_index.clone(), num_nodes, pattern, order, missing.numel()))
-    return _SEEN[-1]
+        return same and known.edges.shape == edge_index.shape and torch.equal(known.edges, edge_index)
+
+    known = _SEEN.find(fits)
+    if known is not None:
+        return known
+    # outside of inference mode, whose tensors could never be part of a training step
+    with torch.inference_mode(False), torch.no_grad():
+        edges = edge_index.clone()  # the caller may change the edges in place
+        source, target = edges
+        lonely = torch.ones(num_nodes, dtype=torch.bool, device=edges.device)
+        lonely[source[source == target]] = False
+        missing = lonely.nonzero().flatten()
+        shape = (num_nodes, num_nodes)
+        pattern, order = Pattern.sorted(torch.cat([target, missing]), torch.cat([source, missing]), shape)
+        return _SEEN.add(_Looped(edges, num_nodes, pattern, order, missing.numel()), edges.size(1))
 
 
 def gcn_operator(
@@ -230,14 +282,14 @@ def gcn_operator(
         dtype: of the values where there are no weights.
 
     Returns:
-        The pattern ``[N, N]`` and its values. Both are shared between calls with the same edges: do not change them.
+        The pattern ``[N, N]``, shared between calls with the same edges, and its values.
 
     Raises:
         RequestError: edges of the wrong shape or type, out of range, or weights that do not match them.
 
     Reference:
         Kipf & Welling, Semi-supervised classification with graph convolutional networks, ICLR 2017, equation 2; loops
-        as PyG's ``GCNConv`` adds them.
+        as PyG's ``GCNConv`` adds them, but for several loops at one node: they are summed, like all parallel edges.
 
     Example:
         >>> pattern, values = gcn_operator(torch.tensor([[0, 1], [1, 0]]), 2)
@@ -257,9 +309,9 @@ def gcn_operator(
     if edge_weight is not None:
         return graph.pattern, graph.values(edge_weight)
     if dtype not in graph.plain:
-        ones = torch.ones(edge_index.size(1), dtype=dtype, device=edge_index.device)
-        graph.plain[dtype] = graph.values(ones)
-    return graph.pattern, graph.plain[dtype]
+        with torch.inference_mode(False), torch.no_grad():
+            graph.plain[dtype] = graph.values(torch.ones(edge_index.size(1), dtype=dtype, device=edge_index.device))
+    return graph.pattern, graph.plain[dtype].clone()
 
 
 def gcn_operator_reference(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> Tensor:

@@ -151,6 +151,20 @@ def test_views_share_the_pattern_and_another_matrix_does_not():
         torch.testing.assert_close(feature_linear(x, weight), x.to_dense() @ weight.T)
 
 
+def test_int32_indices_are_welcome():
+    x = draw(0, 6, 5, density=0.4)
+    narrow = torch.sparse_csr_tensor(
+        x.to_sparse_csr().crow_indices().int(),
+        x.to_sparse_csr().col_indices().int(),
+        x.to_sparse_csr().values(),
+        x.shape,
+    )
+    weight = draw(1, 3, 5).requires_grad_()
+    found = feature_linear(narrow, weight)
+    torch.testing.assert_close(found, x @ weight.T)
+    torch.testing.assert_close(torch.autograd.grad(found.sum(), weight)[0], x.sum(0).expand(3, -1))
+
+
 def test_sparse_layouts_without_a_way_are_refused():
     x, weight = draw(0, 4, 5), draw(1, 3, 5)
     with pytest.raises(RequestError, match=r"features are torch.sparse_coo; make them CSR with x.to_sparse_csr\(\)"):

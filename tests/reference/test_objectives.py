@@ -128,7 +128,11 @@ def test_info_nce_refuses_rows_without_a_direction():
 def test_info_nce_positives_reorder_the_second_view():
     a, b = draw(0, 5, 3), draw(1, 5, 3)
     order = torch.tensor([3, 1, 4, 0, 2])
-    assert InfoNCE(0.4)(a, b, positives=order).item() == InfoNCE(0.4)(a, b[order]).item()
+    assert InfoNCE(0.4)(a, b, positives=order).item() == pytest.approx(InfoNCE(0.4)(a, b[order]).item(), rel=1e-13)
+    pairs, keep = torch.stack([torch.arange(5), order]), torch.tensor([[0], [2]])
+    by_index = info_nce(a, b, 0.4, positives=order, excluded=keep, weights=torch.arange(5.0).double())
+    by_pairs = info_nce(a, b, 0.4, positives=pairs, excluded=keep, weights=torch.arange(5.0).double())
+    assert by_index.item() == by_pairs.item()
     assert InfoNCE(0.4)(a, b, positives=order).item() == pytest.approx(InfoNCE(0.4).reference(a, b, order), rel=1e-12)
     assert InfoNCE(0.4)(a, b, positives=order).item() != pytest.approx(InfoNCE(0.4)(a, b).item(), rel=1e-3)
 
@@ -423,6 +427,19 @@ def test_cca_has_exact_gradients_beside_a_collapsed_dimension():
         ),
         (lambda z: info_nce(z, z, similarity="l2"), "similarity = 'l2': should be 'cosine' or 'dot'"),
         (lambda z: info_nce(z, z, positives=torch.tensor([0, 1, 3])), "positives reach to row 3; `b` has 3 rows"),
+        (
+            lambda z: info_nce(z, z, positives=torch.tensor([0, 0, 1])),
+            "row 2 of `b` has no positive; give every row of both views at least one",
+        ),
+        (
+            lambda z: HardInfoNCE()(z, z, positives=torch.tensor([0, 0, 1])),
+            "HardInfoNCE takes one positive for each row: `positives` repeats one",
+        ),
+        (lambda z: hard_info_nce(z, z, 0.0), "temperature = 0.0: input should be greater than 0"),
+        (
+            lambda z: info_nce(z * 1e30, z, similarity="dot"),
+            "products of rows reach beyond the range of numbers; scale the rows",
+        ),
         (
             lambda z: info_nce(z, z, positives=torch.tensor([[0, 1], [0, 1]])),
             "row 2 of `a` has no positive; give every row of both views at least one",

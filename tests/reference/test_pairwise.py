@@ -162,8 +162,15 @@ def test_bfloat16_is_within_one_percent(problem):
 def test_no_scale_overflows(dtype, scale, tiled):
     tiled(5)
     z = (draw(0, 23, 6) * scale).to(dtype)
-    # a score is known to its last bit, and an error in it is a relative error of its exponential
+    # a score is known to its last bit, and an error in it is a relative error of its exponential: at scale 1e3 nothing is
+    # known of a float32 gradient but that it is finite
     tolerance = TOLERANCE[dtype] * max(1.0, float((z.double() @ z.double().T).abs().max()) / 20)
+    torch.testing.assert_close(
+        logsumexp_within(z).double(),
+        logsumexp_within_reference(z.double()),
+        rtol=TOLERANCE[dtype],
+        atol=TOLERANCE[dtype],
+    )
     expected = gradients(logsumexp_within_reference, [z.double()])
     agree(gradients(logsumexp_within, [z]), expected, tolerance)
     pair = [z[:9], z[9:]]
@@ -237,6 +244,27 @@ def test_threads_leave_the_settings_as_they_were_even_when_one_fails():
     assert pairwise_tiles._workers("cpu", 100, 0) == min(8, before)
     assert pairwise_tiles._workers("cpu", 100, 2**40) == 1
     assert pairwise_tiles._workers("cuda", 100, 0) == 1
+
+
+@pytest.mark.parametrize("device_format", [torch.bfloat16, torch.float16])
+def test_autocast_does_not_narrow_the_scores(device_format, monkeypatch, tiled):
+    # as where oneDNN is absent: torch.mm is what autocast would narrow
+    monkeypatch.setattr(pairwise_tiles, "product_for", lambda example: plain_product)
+    tiled(16)
+    z = unit(draw(0, 60, 40, torch.float32)) / 0.1**0.5
+    expected = gradients(logsumexp_within, [z])
+    with torch.autocast("cpu", device_format):
+        found = gradients(logsumexp_within, [z])
+    assert torch.equal(found[0], expected[0])
+    assert torch.equal(found[1][0], expected[1][0])
+
+
+def test_minute_weights_keep_their_gradient():
+    z = torch.tensor([[5.0, 0.0], [-5.0, 0.0], [-5.0, 0.0]])
+    weights = torch.tensor([1.0, 1e-30, 1e-30])
+    expected = gradients(lambda z, w: logsumexp_within_reference(z, weights=w), [z.double(), weights.double()])
+    found = gradients(lambda z, w: logsumexp_within(z, weights=w), [z, weights])
+    agree((found[0], found[1][:1]), (expected[0], expected[1][:1]), 1e-5)
 
 
 def test_a_weight_of_zero_is_no_candidate_even_at_scores_that_need_a_maximum(tiled):

@@ -138,7 +138,7 @@ def test_one_sort_serves_all_passes_and_no_graph_gets_the_answer_of_another(monk
         return order(*arguments)
 
     monkeypatch.setattr(propagate, "_order", counted)
-    propagate._SEEN.clear()
+    propagate._SEEN.items = ()
     graph, x = edges(7, 10, 30), draw(8, 10, 2)
     for _ in range(3):
         gcn_propagate(x.clone().requires_grad_(), graph.clone()).sum().backward()
@@ -156,6 +156,52 @@ def test_one_sort_serves_all_passes_and_no_graph_gets_the_answer_of_another(monk
     torch.testing.assert_close(gcn_propagate(draw(1, 12, 2), graph), gcn_operator_reference(graph, 12) @ draw(1, 12, 2))
 
 
+def test_a_graph_seen_in_inference_mode_can_be_trained_on():
+    propagate._SEEN.items = ()
+    graph, x = edges(11, 10, 30), draw(8, 10, 4) * (draw(9, 10, 4) > 0)
+    encoder = GCN(4, [3]).double()
+    with torch.inference_mode():
+        seen = encoder(x.to_sparse_csr(), graph)
+    encoder(x.to_sparse_csr(), graph).sum().backward()
+    gcn_propagate(x, graph, torch.ones(30, dtype=torch.float64, requires_grad=True)).sum().backward()
+    torch.testing.assert_close(encoder(x, graph).detach(), seen)
+
+
+def test_the_encoder_works_under_autocast():
+    graph, x = edges(11, 10, 30), draw(8, 10, 4).float()
+    encoder = GCN(4, [3, 2])
+    with torch.autocast("cpu", torch.bfloat16):
+        narrow = encoder(x, graph)
+    torch.testing.assert_close(narrow.float(), encoder(x, graph), rtol=0.05, atol=0.05)
+
+
+def test_values_handed_out_are_the_callers_own():
+    graph = edges(12, 6, 10)
+    _, values = gcn_operator(graph, 6)
+    before = values.clone()
+    values.mul_(7)
+    assert torch.equal(gcn_operator(graph, 6)[1], before)
+
+
+def test_degrees_of_hubs_are_counted_in_full():
+    leaves = torch.arange(1, 1001)
+    star = torch.stack([leaves, torch.zeros_like(leaves)])
+    _, narrow = gcn_operator(star, 1001, dtype=torch.bfloat16)
+    _, exact = gcn_operator(star, 1001, dtype=torch.float64)
+    torch.testing.assert_close(narrow.double(), exact, rtol=1e-2, atol=0)
+
+
+def test_what_is_large_is_not_remembered_and_the_unused_goes_first():
+    memo = propagate.Remembered(count=2, largest=10)
+    assert memo.add("large", 11) == "large"
+    assert memo.items == ()
+    for name in "abc":
+        memo.add(name, 1)
+        memo.find(lambda item: item == "a")
+    assert memo.items == ("a", "c")
+    assert memo.find(lambda item: item == "b") is None
+
+
 X = draw(0, 3, 2)
 
 
@@ -169,6 +215,12 @@ X = draw(0, 3, 2)
             lambda: gcn_propagate(draw(0, 3, 2), torch.tensor([[0], [1]]), torch.ones(2)),
             r"edge_weight has shape \[2\], expected \[1\]",
         ),
+        (
+            lambda: Pattern.sorted(torch.tensor([0, 2]), torch.tensor([0, 0]), (2, 1)),
+            r"row 2 is outside of the shape \[2, 1\]",
+        ),
+        (lambda: Pattern.sorted(torch.tensor([0]), torch.tensor([-1]), (2, 1)), "column -1 is outside of the shape"),
+        (lambda: Pattern.sorted(torch.tensor([0]), torch.tensor([0.0]), (2, 1)), r"both should be int64 \[E\]"),
         (
             lambda: multiply(*gcn_operator(torch.tensor([[0], [1]]), 2), torch.ones(3, 1)),
             r"do not fit a pattern of 3 entries and shape \[2, 2\]",
