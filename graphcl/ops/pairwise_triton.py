@@ -46,7 +46,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from graphcl.errors import RequestError
+from graphcl.errors import EmbeddingError, RequestError
 
 try:
     import triton
@@ -603,6 +603,8 @@ class TritonLogSumExp(torch.autograd.Function):
         lengths = (a, b) if b is not None else (a,)
         norms = [float(x.norm(dim=1, dtype=torch.float32).max()) for x in lengths]
         bound = norms[0] * norms[-1]
+        if not math.isfinite(bound):
+            raise EmbeddingError("products of rows reach beyond the range of numbers; scale the rows")
         # each factor is off by 2^-9 / sqrt(3) of itself, and the terms of a product by independent amounts
         rounded = bound * 2**-9 * math.sqrt(2 / a.size(1))
         parts = narrow == torch.bfloat16 and a.dtype != torch.bfloat16 and rounded > _BF16_ERROR

@@ -1,10 +1,5 @@
 """An epoch of GRACE by graphcl's own training loop: views, encoding, loss, backward and optimiser step."""
 
-import sys
-
-# PyG loads triton where it is installed, 67 MB; the peer's environment has none, and on the CPU nothing here uses it
-sys.modules["triton"] = None  # type: ignore[assignment]
-
 from harness import report
 from inputs import arguments, read_graph
 
