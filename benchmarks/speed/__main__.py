@@ -24,10 +24,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help=f"some of: {', '.join(names)}")
     parser.add_argument("--rounds", type=int, default=5, help="times that each side is run (default 5)")
     parser.add_argument("--threads", type=int, default=2, help="threads of each side (default 2)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the table there, and raw runs to .jsonl")
+    also = "also write the table there, and add raw runs to its .jsonl; comparisons in it are not repeated"
+    parser.add_argument("--out", type=Path, metavar="FILE", help=also)
     asked = parser.parse_args()
-    if asked.out and asked.out.exists():
-        parser.error(f"{asked.out} holds earlier results: remove it first, or choose another name")
     if asked.rounds < 1 or asked.threads < 1:
         parser.error("--rounds and --threads: input should be 1 or more")
     return asked
@@ -78,7 +77,10 @@ def main() -> None:
     runs: list[Run] = []
     if raw:
         raw.parent.mkdir(parents=True, exist_ok=True)
-        raw.write_text("")
+        runs = [Run(**json.loads(line)) for line in raw.read_text().splitlines()] if raw.exists() else []
+    # what the file holds is not measured again: delete its lines to do so
+    known = {run.comparison for run in runs}
+    chosen = [comparison for comparison in chosen if comparison.name not in known]
     with tempfile.TemporaryDirectory() as folder:
         for comparison in chosen:
             for run in _rounds(comparison, asked.rounds, asked.threads, Path(folder)):
@@ -88,7 +90,8 @@ def main() -> None:
                 if raw:
                     with raw.open("a") as file:
                         file.write(json.dumps(asdict(run)) + "\n")
-    rows = table(chosen, runs)
+    measured = {run.comparison for run in runs}
+    rows = table([comparison for comparison in COMPARISONS if comparison.name in measured], runs)
     print(rows)
     if asked.out:
         about = "\n".join(f"* {line}" for line in [*head, f"rounds: {asked.rounds}", *versions_of(runs)])

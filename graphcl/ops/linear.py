@@ -20,7 +20,7 @@ from graphcl.ops.propagate import Pattern, Remembered, multiply
 
 __all__ = ["dense_linear", "feature_linear", "feature_linear_reference", "sparse_features"]
 
-_ONCE, _EACH = 0.1, 0.025
+_ONCE, _EACH = 0.125, 0.025
 """Shares of non-zeros up to which the sparse way is faster at widths from 128: features converted once for many
 products, or at each (`benchmarks/speed/feature_linear.py`)."""
 

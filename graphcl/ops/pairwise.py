@@ -1,8 +1,8 @@
 r"""Reductions over all pairs of two sets of vectors, without the matrix of all pairs.
 
-| function | result | memory beyond the inputs |
+| function | result | memory beside the inputs |
 |---|---|---|
-| `logsumexp_within` | :math:`\log \sum_{j \ne i} w_j\, e^{z_i \cdot z_j}` for each i | copies of z and its gradient, tiles |
+| `logsumexp_within` | :math:`\log \sum_{j \ne i} w_j\, e^{z_i \cdot z_j}` for each i | copies, gradient, tiles |
 | `logsumexp_between` | the same between two sets, for the rows of either | the same |
 | `pair_products` | :math:`a_i \cdot b_j` at listed pairs | one chunk of pairs |
 | `nearest`, `knn_graph` | the k largest :math:`a_i \cdot b_j` for each i, as indices or as edges | one tile |

@@ -87,11 +87,6 @@ def refusal(example: Tensor, precision: torch.dtype | None = None) -> str | None
     return None
 
 
-def available(example: Tensor) -> bool:
-    """Whether the kernels can take tensors like this one."""
-    return refusal(example) is None
-
-
 def _jit(function: Callable[..., None]) -> Any:
     return function if triton is None else triton.jit(function)
 

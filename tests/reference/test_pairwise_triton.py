@@ -48,7 +48,7 @@ def in_its_own_process(names, tmp_path, **environment):
 
 def test_the_kernels_agree_with_the_whole_matrix(tmp_path):
     version = triton_version()
-    if DEVICE == "cuda" and pairwise_triton.available(torch.zeros(1, 1, device=DEVICE)):
+    if DEVICE == "cuda" and pairwise_triton.refusal(torch.zeros(1, 1, device=DEVICE)) is None:
         in_its_own_process("check_*", tmp_path)
     elif version < (3, 7) and tuple(map(int, numpy.__version__.split(".")[:2])) >= (2, 4):
         pytest.skip("the interpreter of triton before 3.7 fails with numpy 2.4 and newer")
@@ -83,7 +83,7 @@ def test_which_backend_is_taken(compiled):
     z = torch.zeros(3, 2, device="cpu")
     assert pairwise._backend("auto", z, None) is TiledLogSumExp
     assert pairwise._backend("tiles", z, None) is TiledLogSumExp
-    assert not pairwise_triton.available(z)
+    assert pairwise_triton.refusal(z) is not None
     with pytest.raises(RequestError, match="should be 'auto', 'tiles' or 'triton'"):
         logsumexp_within(z, backend="cuda")
 
@@ -330,8 +330,8 @@ def check_only_what_is_asked_for_is_computed():
 
 def check_double_precision_is_refused():
     z = torch.zeros(3, 2)
-    assert pairwise_triton.available(z)
-    assert not pairwise_triton.available(z.double())
+    assert pairwise_triton.refusal(z) is None
+    assert pairwise_triton.refusal(z.double()) is not None
     with pytest.raises(RequestError, match="do not compute in float64"):
         logsumexp_within(z.double(), backend="triton")
     with pytest.raises(RequestError, match="use backend='tiles'"):
