@@ -68,6 +68,12 @@ def _rounds(comparison: Comparison, rounds: int, threads: int, folder: Path) -> 
             yield run
 
 
+def _counted(runs: list[Run]) -> str:
+    """How many rounds the comparisons had; a file may hold those of several invocations."""
+    counts = {max(run.round for run in runs if run.comparison == name) for name in {run.comparison for run in runs}}
+    return " to ".join(str(count) for count in sorted({min(counts), max(counts)})) if counts else "0"
+
+
 def main() -> None:
     """Run what was asked for and print the table."""
     asked = _arguments()
@@ -94,7 +100,7 @@ def main() -> None:
     rows = table([comparison for comparison in COMPARISONS if comparison.name in measured], runs)
     print(rows)
     if asked.out:
-        about = "\n".join(f"* {line}" for line in [*head, f"rounds: {asked.rounds}", *versions_of(runs)])
+        about = "\n".join(f"* {line}" for line in [*head, f"rounds: {_counted(runs)}", *versions_of(runs)])
         asked.out.write_text(f"{about}\n\n{rows}\n")
 
 
