@@ -104,9 +104,11 @@ def train(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.
             with stream:
                 try:
                     losses = _update(method, copy.copy(batch).to(device), optimisers, generator)
-                except (_DivergedError, EmbeddingError) as error:
-                    hint = "" if getattr(error, "finite", False) else f"; lower plan.lr = {plan.lr}"
-                    raise RunFailedError(f"{error} at step {n} (epoch {epoch}){hint}") from None
+                except _DivergedError as error:
+                    raise RunFailedError(f"{error} at step {n} (epoch {epoch}); lower plan.lr = {plan.lr}") from None
+                except EmbeddingError as error:
+                    hint = "" if error.finite else f"; lower plan.lr = {plan.lr}"
+                    raise RunFailedError(f"{error}, at step {n} (epoch {epoch}){hint}") from None
                 method.after_step(epoch / plan.epochs)
             total += sum(losses.values())
             yield Step(n, epoch, epoch / plan.epochs, losses, time.perf_counter() - began)

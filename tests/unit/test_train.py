@@ -12,7 +12,7 @@ from graphcl.augment import Chain, FeatureMask, FeatureShuffle, MessageDropout
 from graphcl.batches import FullGraph
 from graphcl.data.block_model import csbm
 from graphcl.encoders import GCN
-from graphcl.errors import DataError, RequestError, RunFailedError, UnknownNameError
+from graphcl.errors import DataError, EmbeddingError, RequestError, RunFailedError, UnknownNameError
 from graphcl.graph import GraphShape
 from graphcl.methods import CcaSsg, Dgi, Grace, RandomInit, Raw
 from graphcl.methods.recipe import Method
@@ -268,6 +268,16 @@ def test_a_loss_that_is_not_finite_leaves_the_parameters_alone(graph):
     assert str(caught.value) == "the loss became nan at step 1 (epoch 1); lower plan.lr = 0.25"
     assert method.w.item() == 1.5
     assert method.progress == []
+
+
+def test_embeddings_without_a_direction_are_a_failed_run_that_blames_no_rate(graph):
+    class Bad(Bowl):
+        def loss(self, batch, generator, part="model"):
+            raise EmbeddingError("1 of 2 rows of `a` are zero", finite=True)
+
+    with pytest.raises(RunFailedError) as caught:
+        fit(Bad(w=1.5), [graph], Plan(epochs=3, lr=0.25), Seeds(0).torch("t"))
+    assert str(caught.value) == "1 of 2 rows of `a` are zero, at step 1 (epoch 1)"
 
 
 def test_a_gradient_that_is_not_finite_leaves_the_parameters_alone(graph):
