@@ -14,7 +14,7 @@ from graphcl.encoders.gcn import GCN, Activation
 from graphcl.graph import GraphShape
 from graphcl.methods.recipe import Method, Paper, Recipe
 from graphcl.methods.two_view import encode
-from graphcl.objectives.contrast import NodeGraphBCE
+from graphcl.objectives.node_graph import NodeGraphBCE
 from graphcl.plan import Plan
 
 __all__ = ["Dgi", "DgiMethod"]

@@ -77,7 +77,7 @@ def _workers(device_type: str, blocks: int, bytes_each: int) -> int:
     """How many threads walk over the tiles, each of them alone on its tile.
 
     Two threads that share every small operation meet several times a tile, and where another program holds one of the
-    cores each meeting waits for its time slice: fifty times slower, seen on two cores. Threads of their own meet once.
+    cores each meeting waits for its time slice. Threads of their own meet once.
     More than eight would wait for the interpreter.
     """
     if device_type != "cpu" or blocks < 4:
