@@ -7,7 +7,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= runs/quickstart
 
-.PHONY: quickstart test test-slow check fix stubs cards notebooks leaderboard clean
+.PHONY: quickstart test test-slow check fix stubs cards gallery notebooks leaderboard clean
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "graphcl needs Python 3.11 or newer; say make PYTHON=python3.x")'
@@ -45,6 +45,7 @@ check: $(VENV)/.developed
 	$(BIN)/lint-imports
 	$(BIN)/python tools/stubs.py --check
 	$(BIN)/python tools/leaderboard.py --check
+	$(BIN)/python tools/gallery.py --check
 
 fix: $(VENV)/.developed
 	$(BIN)/python tools/stubs.py
@@ -59,6 +60,9 @@ cards: $(VENV)/.developed
 
 leaderboard: $(VENV)/.developed
 	$(BIN)/python tools/leaderboard.py
+
+gallery: $(VENV)/.developed
+	$(BIN)/python tools/gallery.py
 
 notebooks: $(VENV)/.developed
 	$(BIN)/jupytext --sync notebooks/*.py

@@ -38,7 +38,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "methods": Kind("graphcl.methods", "graphcl.methods.recipe:Recipe", "method"),
-    "augmenters": Kind("graphcl.augment", "graphcl.augment.augmenter:Augmenter", "augmenter"),
+    "augmenters": Kind("graphcl.augment", "graphcl.augment.augmenter:Augmentation", "augmenter"),
     "objectives": Kind("graphcl.objectives", "graphcl.objectives.objective:Objective", "objective"),
     "probes": Kind("graphcl.evaluate", "graphcl.evaluate.probes:Probe", "probe"),
     "datasets": Kind("graphcl.data", "graphcl.data.spec:DatasetSpec", "data set", instances=True),

@@ -19,6 +19,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from graphcl.errors import RequestError, UnknownNameError
 
 __all__ = [
+    "BelowOne",
     "Config",
     "NonNegative",
     "Positive",
@@ -32,8 +33,10 @@ __all__ = [
     "updated",
 ]
 
-Rate = Annotated[float, at.Interval(ge=0.0, lt=1.0)]
-"""Probability that something is removed; 1 would remove everything and is refused."""
+BelowOne = Annotated[float, at.Interval(ge=0.0, lt=1.0)]
+"""Share that must leave something: a training without any edge or feature is refused."""
+Rate = Annotated[float, at.Interval(ge=0.0, le=1.0)]
+"""Probability that something is removed, added or changed: 0 leaves everything as it is, 1 spares nothing."""
 Positive = Annotated[float, at.Gt(0.0)]
 NonNegative = Annotated[float, at.Ge(0.0)]
 Size = Annotated[int, at.Ge(1)]
@@ -56,7 +59,7 @@ class Config:
         ...     rate: Rate = 0.1
         >>> Noise(rate=1.5)
         Traceback (most recent call last):
-        graphcl.errors.RequestError: Noise.rate = 1.5: input should be less than 1
+        graphcl.errors.RequestError: Noise.rate = 1.5: input should be less than or equal to 1
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT

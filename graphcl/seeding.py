@@ -6,12 +6,13 @@ generators a private state and puts the caller's back.
 """
 
 import hashlib
+import math
 from types import TracebackType
 
 import numpy as np
 import torch
 
-__all__ = ["Seeds", "Stream", "draw_seed"]
+__all__ = ["Seeds", "Stream", "draw_coins", "draw_normal", "draw_order", "draw_seed", "draw_uniform"]
 
 
 class Seeds:
@@ -55,6 +56,55 @@ def draw_seed(generator: torch.Generator | None) -> int:
     """Draw a 62-bit seed from ``generator`` (from torch's default generator when ``None``)."""
     device = generator.device if generator is not None else "cpu"
     return int(torch.randint(2**62, (), generator=generator, device=device).item())
+
+
+def _source(generator: torch.Generator | None, device: torch.device) -> torch.device:
+    # a generator draws on its own device; what it drew moves
+    return generator.device if generator is not None else device
+
+
+def draw_uniform(
+    *shape: int, generator: torch.Generator | None, device: torch.device, dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    """Uniform numbers in [0, 1) on ``device``, wherever the generator lives."""
+    return torch.rand(shape, generator=generator, device=_source(generator, device), dtype=dtype).to(device)
+
+
+def draw_coins(*shape: int, rate: float, generator: torch.Generator | None, device: torch.device) -> torch.Tensor:
+    """Independent coins that are ``False`` with probability ``rate``, at a quarter of the cost of uniform numbers.
+
+    Each takes 16 random bits. What the rate has beyond them decides, by one more coin, which of two neighbouring
+    thresholds all coins of a call are held against, so that the probability of each is the rate to the last bit.
+
+    Example:
+        >>> draw_coins(2, 3, rate=1.0, generator=None, device=torch.device("cpu")).any()
+        tensor(False)
+    """
+    place = _source(generator, device)
+    count = math.prod(shape)
+    bits = torch.empty(-(-count // 4) + 1, dtype=torch.int64, device=place).random_(-(2**63), None, generator=generator)
+    coins = bits.view(torch.int16)
+    level = rate * 2**16
+    threshold = int(level)
+    if level > threshold:
+        # the last word is nobody's coins
+        threshold += int(bits[-1].cpu()) % 2**53 < (level - threshold) * 2**53
+    keep = (
+        torch.ones(count, dtype=torch.bool, device=place) if threshold == 0 else coins[:count] > threshold - 2**15 - 1
+    )
+    return keep.view(shape).to(device)
+
+
+def draw_normal(
+    *shape: int, generator: torch.Generator | None, device: torch.device, dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    """Standard normal numbers on ``device``, wherever the generator lives."""
+    return torch.randn(shape, generator=generator, device=_source(generator, device), dtype=dtype).to(device)
+
+
+def draw_order(n: int, *, generator: torch.Generator | None, device: torch.device) -> torch.Tensor:
+    """A random order of ``0 .. n - 1`` on ``device``, wherever the generator lives."""
+    return torch.randperm(n, generator=generator, device=_source(generator, device)).to(device)
 
 
 class Stream:

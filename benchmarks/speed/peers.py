@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.speed.harness import ROOT
 
-__all__ = ["PEERS", "PeerError", "interpreter"]
+__all__ = ["PEERS", "PeerError", "interpreter", "packages"]
 
 _CONSTRAINTS = ROOT / "constraints.txt"
 
@@ -25,6 +25,8 @@ PEERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("torch_geometric", "torch", "numpy", "scipy", "scikit-learn", "networkx", "tqdm"),
         ("--no-deps", "PyGCL==0.1.2"),
     ),
+    # what PyG's approximate GDC asks for; the rest comes from the environment that measures
+    "numba": (("--no-deps", "numba", "llvmlite"),),
 }
 """By name, what pip is asked for, call after call."""
 
@@ -50,6 +52,15 @@ def interpreter(name: str) -> Path:
         _call([str(python), "-m", "pip", "install", "--quiet", "--constraint", str(_CONSTRAINTS), *request])
     stamp.write_text(wanted)
     return python
+
+
+def packages(name: str) -> Path:
+    """Where the packages of a peer's environment are, for a process that borrows some of them.
+
+    Raises:
+        PeerError: an installation failed.
+    """
+    return next((interpreter(name).parent.parent / "lib").glob("python*/site-packages"))
 
 
 def _call(command: list[str]) -> None:

@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Literal
 
 from torch import nn
 
-from graphcl.augment.augmenter import Chain
+from graphcl.augment.composition import Chain
 from graphcl.augment.edges import MessageDropout
 from graphcl.augment.features import FeatureMask
-from graphcl.config import NonNegative, Rate, Size
+from graphcl.config import BelowOne, NonNegative, Size
 from graphcl.encoders.gcn import GCN
 from graphcl.graph import GraphShape
 from graphcl.methods.recipe import Paper, Recipe
@@ -60,8 +60,8 @@ class CcaSsg(Recipe):
 
     dim: Size = 512
     layers: Size = 2
-    edge_dropout: Rate = 0.4
-    feature_mask: Rate = 0.1
+    edge_dropout: BelowOne = 0.4
+    feature_mask: BelowOne = 0.1
     decorrelation: NonNegative = 1e-3
     features: Literal["raw", "row"] = "row"
     plan: Plan = Plan(epochs=50, lr=1e-3)

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from graphcl.augment.augmenter import Chain
+from graphcl.augment.composition import Chain
 from graphcl.augment.edges import MessageDropout
 from graphcl.augment.features import FeatureMask
-from graphcl.config import Positive, Rate, Size
+from graphcl.config import BelowOne, Positive, Size
 from graphcl.encoders.gcn import GCN, Activation
 from graphcl.encoders.mlp import MLP
 from graphcl.graph import GraphShape
@@ -81,8 +81,8 @@ class Grace(Recipe):
     layers: Size = 2
     projection: Size = 128
     act: Activation = "relu"
-    edge_dropout: tuple[Rate, Rate] = (0.2, 0.4)
-    feature_mask: tuple[Rate, Rate] = (0.3, 0.4)
+    edge_dropout: tuple[BelowOne, BelowOne] = (0.2, 0.4)
+    feature_mask: tuple[BelowOne, BelowOne] = (0.3, 0.4)
     temperature: Positive = 0.5
     features: Literal["raw", "row"] = "row"
     plan: Plan = Plan(epochs=200, lr=5e-4, weight_decay=1e-5)

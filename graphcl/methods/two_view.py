@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphcl.augment.augmenter import Augmenter
+from graphcl.augment.learned import LearnedView
 from graphcl.errors import RequestError
 from graphcl.methods.recipe import Method
 from graphcl.objectives.objective import Objective
@@ -31,12 +32,15 @@ def encode(encoder: nn.Module, data: Data) -> Tensor:
 class TwoView(Method):
     r"""Embed two views of each graph and compare them.
 
-    .. math:: L = \ell\big(p(f(t_1(G))),\; p(f(t_2(G)))\big)
+    .. math:: L = \ell\big(p(f(t_1(G))),\; p(f(t_2(G)))\big) + \text{the price of learned views}
+
+    Learned views train along: with ``direction="oppose"`` against the encoder, by the same descent.
 
     Args:
         encoder: f, called as ``encoder(x, edge_index, edge_weight)``.
         projector: p, applied to the node embeddings for the loss only.
-        views: the two augmenters.
+        views: the two augmenters, or modules that a `LearnedAugmenter` has built; what is scheduled in the former
+            moves with the training.
         objective: the loss.
     """
 
@@ -44,13 +48,15 @@ class TwoView(Method):
         self,
         encoder: nn.Module,
         projector: nn.Module,
-        views: tuple[Augmenter, Augmenter],
+        views: tuple[Augmenter | LearnedView, Augmenter | LearnedView],
         objective: Objective,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.projector = projector
         self.views = views
+        self.learned = nn.ModuleList(view for view in views if isinstance(view, LearnedView))
+        self.after_step(0.0)
         self.objective = objective
 
     @property
@@ -60,10 +66,22 @@ class TwoView(Method):
         return views and getattr(self.encoder, "supports_sparse_features", False)
 
     def loss(self, batch: Data, generator: torch.Generator, part: str = "model") -> dict[str, Tensor]:
-        """One term: the objective between the two views."""
-        a, b = (self.projector(encode(self.encoder, view(batch, generator))) for view in self.views)
-        return {"contrast": self.objective(a, b)}
+        """The objective between the two views, and what learned views cost."""
+        terms: dict[str, Tensor] = {}
+        projected = []
+        for view in self.now:
+            if isinstance(view, LearnedView):
+                seen, price = view.penalised(batch, generator)
+                terms["price"] = terms["price"] + price if "price" in terms else price
+            else:
+                seen = view(batch, generator)
+            projected.append(self.projector(encode(self.encoder, seen)))
+        return {"contrast": self.objective(*projected), **terms}
 
     def embed(self, batch: Data) -> Tensor:
         """The encoder's output on the unaugmented graph, before the projector."""
         return encode(self.encoder, batch)
+
+    def after_step(self, progress: float) -> None:
+        """Move the schedules of the views."""
+        self.now = tuple(view.at(progress) if isinstance(view, Augmenter) else view for view in self.views)

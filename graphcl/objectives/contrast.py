@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphcl.config import NonNegative, Positive, Rate
+from graphcl.config import BelowOne, NonNegative, Positive
 from graphcl.errors import EmbeddingError, RequestError
 from graphcl.objectives.objective import Objective
 from graphcl.ops.pairwise import logsumexp_between, logsumexp_within, pair_products
@@ -362,7 +362,7 @@ class HardInfoNCE(Objective):
     temperature: Positive = 0.5
     intra_view: bool = True
     hardness: NonNegative = 1.0
-    debias: Rate = 0.0
+    debias: BelowOne = 0.0
     precision: Literal["input", "bfloat16"] = "input"
 
     def __call__(

@@ -16,7 +16,8 @@ from torch.autograd.function import once_differentiable
 
 from graphcl.errors import RequestError
 from graphcl.ops.product import plain_product, product_for
-from graphcl.ops.propagate import Pattern, Remembered, multiply
+from graphcl.ops.propagate import Pattern, multiply
+from graphcl.remembered import Remembered
 
 __all__ = ["dense_linear", "feature_linear", "feature_linear_reference", "sparse_features"]
 

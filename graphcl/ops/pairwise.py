@@ -265,7 +265,10 @@ def knn_graph(x: Tensor, k: int = 10, *, cosine: bool = True) -> tuple[Tensor, T
         >>> knn_graph(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), k=1)[0].tolist()
         [[1, 0, 1], [0, 1, 2]]
     """
-    scores, neighbours = nearest(F.normalize(x.detach(), dim=1) if cosine else x, k=k)
+    if cosine:
+        # the length of a row of small numbers is none of 16 bits
+        x = F.normalize(x.detach().to(torch.promote_types(x.dtype, torch.float32)), dim=1).to(x.dtype)
+    scores, neighbours = nearest(x, k=k)
     node = torch.arange(x.size(0), device=x.device).repeat_interleave(k)
     return torch.stack([neighbours.flatten(), node]), scores.flatten()
 

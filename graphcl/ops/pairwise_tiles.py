@@ -2,9 +2,7 @@
 
 import math
 import os
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, wraps
 from typing import Any, NamedTuple, TypeVar, cast
@@ -15,6 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from graphcl.errors import EmbeddingError
 from graphcl.ops.product import Product, product_for
+from graphcl.pieces import each_worker
 
 __all__: list[str] = []  # an engine: found through `graphcl.ops.pairwise`
 
@@ -84,40 +83,6 @@ def _workers(device_type: str, blocks: int, bytes_each: int) -> int:
         return 1
     room = max(1, _SHARES // bytes_each) if bytes_each else 8
     return min(torch.get_num_threads(), 8, blocks, room)
-
-
-_ONE_AT_A_TIME = threading.Lock()
-
-
-@cache
-def _threads(process: int, workers: int) -> ThreadPoolExecutor:
-    """Threads that stay, one set per process: those of a parent do not survive a fork."""
-    return ThreadPoolExecutor(workers, thread_name_prefix="graphcl-tiles")
-
-
-def _each(work: Callable[[int], T], workers: int) -> list[T]:
-    """``work(0) .. work(workers - 1)``, each in a thread of its own with its share of the cores."""
-    if workers == 1:
-        return [work(0)]
-    with _ONE_AT_A_TIME:
-        return _apart(work, workers)
-
-
-def _apart(work: Callable[[int], T], workers: int) -> list[T]:
-    threads = torch.get_num_threads()
-    share = max(1, threads // workers)
-
-    def alone(worker: int) -> T:
-        if torch.get_num_threads() != share:
-            torch.set_num_threads(share)
-        with torch.no_grad():
-            return work(worker)
-
-    try:
-        return list(_threads(os.getpid(), workers).map(alone, range(workers)))
-    finally:
-        # the setting of a thread is also the one that threads started later begin with
-        torch.set_num_threads(threads)
 
 
 class _Block(NamedTuple):
@@ -342,7 +307,7 @@ class TiledLogSumExp(torch.autograd.Function):
             return by_row, by_column
 
         by_row, by_column = _Sum.of(left, sums, direct), _Sum.of(right, sums, direct)
-        for row_share, column_share in _each(work, workers):
+        for row_share, column_share in each_worker(work, workers):
             by_row.join(row_share)
             by_column.join(column_share)
         ctx.within, ctx.include_self, ctx.direct, ctx.narrow, ctx.root = within, include_self, direct, narrow, root
@@ -396,7 +361,7 @@ class TiledLogSumExp(torch.autograd.Function):
                     of_weight_b[columns] += of_rows.factor @ powers.to(sums)
             return of_left, of_right, of_weight_a, of_weight_b
 
-        gradient_left, gradient_right, of_weight_a, of_weight_b = _added(_each(work, workers))
+        gradient_left, gradient_right, of_weight_a, of_weight_b = _added(each_worker(work, workers))
         if within:
             return gradient_left.add_(gradient_right.T).div_(ctx.root), None, of_weight_a, None, None, None, None
         return (

@@ -19,10 +19,9 @@ The gradient of X is the same product with the transposed pattern; that of the e
 in chunks.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -31,40 +30,9 @@ from torch.autograd.function import once_differentiable
 
 from graphcl.errors import RequestError
 from graphcl.ops.pairwise import pair_products
+from graphcl.remembered import Remembered
 
 __all__ = ["Pattern", "gcn_operator", "gcn_operator_reference", "gcn_propagate", "multiply", "multiply_reference"]
-
-
-T = TypeVar("T")
-
-
-class Remembered(Generic[T]):
-    """The few things used last, found by a test of their content.
-
-    A hit is proved by comparing all entries, which costs a small part of sorting them. Identity would give what was
-    changed in place the answer of its old self. What is larger than ``2**24`` entries is not kept alive for the next
-    call.
-    """
-
-    def __init__(self, count: int = 4, largest: int = 2**24) -> None:
-        self.count = count
-        self.largest = largest
-        self.items: tuple[T, ...] = ()
-
-    def find(self, fits: Callable[[T], bool]) -> T | None:
-        """The one that fits, from now on the last used."""
-        for item in self.items:
-            if fits(item):
-                # one assignment: threads may lose an entry to each other, never mix two up
-                self.items = (item, *(other for other in self.items if other is not item))
-                return item
-        return None
-
-    def add(self, item: T, entries: int) -> T:
-        """Keep a new one in place of the one not used for longest."""
-        if entries <= self.largest:
-            self.items = (item, *self.items[: self.count - 1])
-        return item
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,7 +203,8 @@ class _Looped:
 
     def values(self, weight: Tensor) -> Tensor:
         """Normalised entries in the order of the pattern; degrees are counted in float32 at least."""
-        dtype, wide = weight.dtype, torch.promote_types(weight.dtype, torch.float32)
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        dtype = weight.dtype if weight.is_floating_point() else wide
         weight = weight.to(wide)
         weight = torch.cat([weight, weight.new_ones(self.added)])[self.order]
         target, source = self.pattern.rows, self.pattern.columns

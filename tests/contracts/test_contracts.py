@@ -24,7 +24,7 @@ from graphcl.methods.recipe import Method, Paper, Recipe
 from graphcl.objectives import CCA, InfoNCE, Objective, info_nce
 from graphcl.plan import Plan
 from graphcl.testing import (
-    _CONTRACTS,
+    CONTRACTS,
     ContractError,
     check,
     check_augmenter,
@@ -54,7 +54,7 @@ def parts():
 @pytest.mark.parametrize(("kind", "name"), list(parts()))
 def test_every_part_keeps_its_contract(kind, name):
     entry = entries(kind)[name]
-    kept = _CONTRACTS[kind](entry() if isinstance(entry, type) else entry)
+    kept = CONTRACTS[kind](entry() if isinstance(entry, type) else entry)
     assert len(kept) == len(set(kept)) >= 4
 
 
@@ -78,7 +78,7 @@ def test_every_part_keeps_its_contract(kind, name):
 )
 def test_other_settings_keep_it_too(part):
     kind = next(kind for kind, spec in KINDS.items() if isinstance(part, spec.root_class()))
-    assert _CONTRACTS[kind](part)
+    assert CONTRACTS[kind](part)
 
 
 def test_every_member_of_every_catalogue_is_checked():
@@ -90,7 +90,7 @@ def test_every_member_of_every_catalogue_is_checked():
 
 
 def test_every_kind_has_a_contract():
-    assert set(_CONTRACTS) == set(KINDS)
+    assert set(CONTRACTS) == set(KINDS)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_check_finds_the_contract_of_a_kind(thing, promise):
 
 def test_check_takes_a_data_set():
     (karate,) = (spec for spec in entries("datasets").values() if spec.name == "karate")
-    assert "has the fingerprint it states" in _CONTRACTS["datasets"](karate)
+    assert "has the fingerprint it states" in CONTRACTS["datasets"](karate)
 
 
 @pytest.mark.parametrize(

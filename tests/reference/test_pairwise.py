@@ -20,6 +20,7 @@ from graphcl.ops.pairwise import (
     pair_products,
 )
 from graphcl.ops.product import plain_product, product_for
+from graphcl.pieces import each_worker
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 5e-6, torch.bfloat16: 1e-2}
 
@@ -237,9 +238,9 @@ def test_threads_leave_the_settings_as_they_were_even_when_one_fails():
             raise ZeroDivisionError
         return torch.get_num_threads()
 
-    assert pairwise_tiles._each(work, 2) == [max(1, before // 2)] * 2
+    assert each_worker(work, 2) == [max(1, before // 2)] * 2
     with pytest.raises(ZeroDivisionError):
-        pairwise_tiles._each(work, 3)
+        each_worker(work, 3)
     assert torch.get_num_threads() == before
     assert pairwise_tiles._workers("cpu", 100, 0) == min(8, before)
     assert pairwise_tiles._workers("cpu", 100, 2**40) == 1

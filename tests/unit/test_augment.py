@@ -13,9 +13,9 @@ from torch_geometric.loader import DataLoader
 from torch_geometric.transforms import Compose
 
 from graphcl.augment import Chain, EdgeDropout, FeatureMask, FeatureShuffle
-from graphcl.augment.edges import _pair_uniform
-from graphcl.errors import RequestError
+from graphcl.errors import DataError, RequestError
 from graphcl.graph import is_symmetric, undirected_ids
+from graphcl.hashing import edge_coins, edge_uniform
 
 
 def generator(seed=0):
@@ -128,11 +128,17 @@ def test_coins_of_a_star_are_independent():
 
 
 def test_the_numbers_behind_the_coins_are_uniform():
-    values = _pair_uniform(grid(300), 7)
+    values = edge_uniform(grid(300), 7)
     assert values.dtype == torch.float64
     assert 0 <= values.min() < 1e-3 < 1 - 1e-3 < values.max() < 1
     assert stats.kstest(values.numpy(), "uniform").pvalue > 1e-3
     assert values.unique().numel() == values.numel()
+
+
+def test_a_coin_says_whether_its_number_reaches_the_rate():
+    index = grid(200)
+    for rate in (0.0, 1e-9, 0.25, 0.3, 1 - 1e-9, 1.0):
+        assert torch.equal(edge_coins(index, 11, rate), edge_uniform(index, 11) >= rate)
 
 
 def test_a_higher_rate_removes_more_of_the_same():
@@ -263,8 +269,8 @@ def test_graphs_without_edges_pass():
     out = EdgeDropout(0.5)(empty, generator())
     assert out.edge_index.shape == (2, 0)
     assert out.edge_attr.shape == (0, 4)
-    bare = Data(x=torch.ones(3, 2))
-    assert EdgeDropout(0.5)(bare, generator()).edge_index is None
+    with pytest.raises(DataError, match=r"EdgeDropout: data.edge_index is missing; set it to int64"):
+        EdgeDropout(0.5)(Data(x=torch.ones(3, 2)), generator())
 
 
 def test_a_batch_is_one_graph_with_its_bookkeeping_kept():
@@ -320,10 +326,10 @@ def test_feature_mask_of_a_batch_clears_one_set_of_columns():
     assert torch.equal(out.batch, batch.batch)
 
 
-def test_masks_pass_a_graph_without_features():
-    data = Data(edge_index=edges((0, 1)), num_nodes=2)
-    for view in (FeatureMask(0.5), FeatureShuffle()):
-        assert view(data, generator()).x is None
+@pytest.mark.parametrize("view", [FeatureMask(0.5), FeatureShuffle()], ids=str)
+def test_feature_views_ask_for_features(view):
+    with pytest.raises(DataError, match=rf"{type(view).__name__}: data.x is missing; set it to a float tensor"):
+        view(Data(edge_index=edges((0, 1)), num_nodes=2), generator())
 
 
 def test_feature_shuffle_permutes_whole_rows_and_nothing_else():
@@ -437,7 +443,7 @@ def test_a_chain_of_something_else_is_refused(steps):
         Chain(steps)
 
 
-@pytest.mark.parametrize("rate", [1.0, -0.1, 1.5, float("nan"), "0.2", None])
+@pytest.mark.parametrize("rate", [1.1, -0.1, 1.5, float("nan"), "0.2", None])
 @pytest.mark.parametrize("view", [EdgeDropout, FeatureMask])
 def test_a_rate_out_of_range_is_refused(view, rate):
     with pytest.raises(RequestError, match=rf"^{view.__name__}\.rate = "):

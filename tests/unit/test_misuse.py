@@ -7,7 +7,7 @@ import torch
 from torch_geometric.data import Data, HeteroData
 
 import graphcl
-from graphcl.augment import EdgeDropout, FeatureMask
+from graphcl.augment import EdgeDropout, EgoNet, FeatureMask
 from graphcl.batches import FullGraph
 from graphcl.bench import Run, Store, pending, summarise
 from graphcl.data.splits import Split, Triple
@@ -26,10 +26,16 @@ def two_class(n: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("view", [EdgeDropout(0.5), FeatureMask(0.5)])
 def test_views_refuse_what_they_cannot_change(view) -> None:
-    with pytest.raises(DataError, match="takes a torch_geometric.data.Data, got HeteroData"):
-        view(HeteroData())
-    with pytest.raises(DataError, match="the edges are in adj_t"):
-        view(Data(x=torch.ones(2, 1), adj_t=torch.eye(2).to_sparse_csr()))
+    with pytest.raises(DataError, match="takes a torch_geometric.data.Data, got dict"):
+        view({"x": torch.ones(2, 1)})
+    with pytest.raises(DataError, match=r"EgoNet takes one kind of nodes and edges, got a HeteroData; convert"):
+        EgoNet()(HeteroData())
+    hidden = Data(x=torch.ones(2, 1), adj_t=torch.eye(2).to_sparse_csr())
+    if isinstance(view, FeatureMask):
+        assert view(hidden).x.shape == (2, 1)  # edges are none of its business
+        return
+    with pytest.raises(DataError, match=r"EdgeDropout: the edges are in data.adj_t"):
+        view(hidden)
 
 
 def test_batches_leave_the_graph_on_its_device() -> None:

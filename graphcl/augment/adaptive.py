@@ -1,0 +1,227 @@
+r"""Dropping by importance (GCA): what hangs on central nodes is kept more often.
+
+Both views turn scores into probabilities the same way: with the logarithm :math:`s` of an importance, its largest
+value and its mean,
+
+.. math:: p = \min\Big( \frac{s_{\max} - s}{s_{\max} - \bar s} \cdot rate,\; cutoff \Big)
+
+so that the least important go most often, nothing goes with a probability above ``cutoff``, and ``rate`` is the mean
+probability where the cut-off does not bite. Where all are equally important, all go with probability ``rate``.
+
+| class | importance |
+|---|---|
+| `AdaptiveEdgeDropout` | mean centrality of the two ends; of the target in a directed graph |
+| `AdaptiveFeatureMask` | centrality of the nodes that have the feature, summed |
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch, Data
+
+from graphcl.alignment import graph_of_nodes, keep_edges, plain_edge_index
+from graphcl.augment.augmenter import Augmenter
+from graphcl.config import Rate
+from graphcl.hashing import edge_coins, is_undirected
+from graphcl.ops.centrality import degree, eigenvector_centrality, pagerank
+from graphcl.pieces import PIECE, over_pieces
+from graphcl.remembered import Remembered
+from graphcl.seeding import draw_seed, draw_uniform
+
+__all__ = ["AdaptiveEdgeDropout", "AdaptiveFeatureMask", "Centrality"]
+
+Centrality = Literal["degree", "eigenvector", "pagerank"]
+"""What makes a node central."""
+
+_FLOOR = 1e-8
+_EQUAL = 1e-6
+
+
+class _Known(NamedTuple):
+    kind: str
+    edges: Tensor
+    weight: Tensor | None
+    graph: Tensor
+    values: Tensor
+
+
+_SEEN: Remembered[_Known] = Remembered()
+
+
+def _same(a: Tensor | None, b: Tensor | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return a.device == b.device and a.dtype == b.dtype and torch.equal(a, b)
+
+
+def _centrality(data: Data, kind: str) -> Tensor:
+    """The centrality of each node, ``float64 [N]``; iterated ones are remembered by the graph's content."""
+    edges, n, weight = plain_edge_index(data._store), int(data.num_nodes or 0), data.get("edge_weight")
+    if kind == "degree":
+        return degree(edges, n, weight).double()
+    graph = graph_of_nodes(data)
+
+    def fits(known: _Known) -> bool:
+        return (
+            known.kind == kind
+            and _same(known.graph, graph)
+            and _same(known.edges, edges)
+            and _same(known.weight, weight)
+        )
+
+    found = _SEEN.find(fits)
+    if found is None:
+        of: Callable[..., Tensor] = eigenvector_centrality if kind == "eigenvector" else pagerank
+        with torch.inference_mode(False), torch.no_grad():
+            values = of(edges, n, weight, graph)
+            kept = None if weight is None else weight.detach().clone()
+            found = _SEEN.add(_Known(kind, edges.clone(), kept, graph.clone(), values), edges.size(1) + n)
+    return found.values
+
+
+def _probabilities(importance: Tensor, group: Tensor | None, rate: float, cutoff: float) -> Tensor:
+    """Of removal, in the place of the importance: least important first, each group by itself."""
+    scores = importance.clamp_(min=_FLOOR).log_()
+    if group is None:
+        top = float(scores.max())
+        gap = top - float(scores.mean())
+        # equal scores differ by rounding only
+        if gap <= _EQUAL * (1 + abs(top)):
+            return scores.fill_(min(rate, cutoff))
+        return scores.mul_(-rate / gap).add_(top * rate / gap).clamp_(max=cutoff)
+    count = int(group.max()) + 1
+    most = scores.new_full((count,), -torch.inf).scatter_reduce(0, group, scores, "amax")
+    mean = scores.new_zeros(count, dtype=torch.float64).index_add(0, group, scores.double())
+    mean /= torch.bincount(group, minlength=count).clamp(min=1)
+    spread = (most - mean)[group]
+    level = spread <= _EQUAL * (1 + most[group].abs())
+    relative = torch.where(level, 1.0, (most[group] - scores) / torch.where(level, 1.0, spread))
+    return relative.mul_(rate).clamp_(max=cutoff).to(scores.dtype)
+
+
+@dataclass(frozen=True)
+class AdaptiveEdgeDropout(Augmenter):
+    r"""Remove edges between peripheral nodes more often than those between central ones.
+
+    .. math:: \Pr(\tilde A_{uv} = 0) = \min\Big( \frac{s_{\max} - s_{uv}}{s_{\max} - \bar s} \cdot rate,\; cutoff
+        \Big), \qquad s_{uv} = \log \frac{\phi_u + \phi_v}{2}
+
+    :math:`\phi` is the centrality; a directed edge takes that of its target. Both directions of an undirected edge go
+    together. Graphs of a batch are measured by themselves.
+
+    Args:
+        rate: mean probability of removal, in [0, 1] (less where the cut-off bites).
+        centrality: ``degree`` (edge weights count), ``eigenvector`` or ``pagerank`` (teleport 0.15).
+        cutoff: the largest probability of removal, in [0, 1].
+
+    Raises:
+        RequestError: a parameter out of range.
+        DataError: ``edge_index`` is missing, misshapen or out of range, or ``edge_weight`` does not fit.
+
+    Reference:
+        Zhu et al., Graph contrastive learning with adaptive augmentation (GCA), WWW 2021, section 3.2.1. The released
+        code takes the target's centrality everywhere, draws each direction by itself, and computes as PageRank a lazy
+        walk whose limit is the degree; here it is the paper's.
+
+    Example:
+        >>> g = Data(x=torch.ones(4, 1), edge_index=torch.tensor([[0, 0, 1, 2], [1, 2, 2, 3]]))
+        >>> AdaptiveEdgeDropout(0.3)(g, torch.Generator().manual_seed(0)).num_edges <= 4
+        True
+    """
+
+    takes_sparse_features: ClassVar[bool] = True
+
+    rate: Rate = 0.3
+    centrality: Centrality = "degree"
+    cutoff: Rate = 0.7
+
+    def forward(self, data: Data, generator: torch.Generator | None = None) -> Data:
+        """Keep the edges whose coin says so."""
+        edges = plain_edge_index(data._store)
+        if self.rate == 0.0 or edges.size(1) == 0:
+            return data
+        central = _centrality(data, self.centrality)
+        # only ratios count
+        central = (central / central.max().clamp(min=_FLOOR)).float()
+        both = is_undirected(edges)
+        importance = torch.empty(edges.size(1), device=edges.device)
+
+        def weigh(begin: int, end: int) -> None:
+            part = importance[begin:end]
+            torch.index_select(central, 0, edges[1, begin:end], out=part)
+            if both:
+                part.add_(central.index_select(0, edges[0, begin:end])).mul_(0.5)
+
+        over_pieces(weigh, edges.size(1), PIECE if edges.device.type == "cpu" else edges.size(1))
+        group = graph_of_nodes(data)[edges[0]] if isinstance(data, Batch) else None
+        removed = _probabilities(importance, group, self.rate, self.cutoff)
+        keep_edges(data, data._store, edge_coins(edges, draw_seed(generator), removed))
+        return data
+
+
+@dataclass(frozen=True)
+class AdaptiveFeatureMask(Augmenter):
+    r"""Clear the feature columns that central nodes rarely have more often than others, for all nodes at once.
+
+    .. math:: \Pr(\tilde x_{\cdot f} = 0) = \min\Big( \frac{s_{\max} - s_f}{s_{\max} - \bar s} \cdot rate,\; cutoff
+        \Big), \qquad s_f = \log \sum_u |x_{uf}|\, \phi_u
+
+    Columns without any value have no importance; they stay the zeros they are and are left out of maximum and mean.
+    Sparse (CSR) features give the view of the dense ones.
+
+    Args:
+        rate: mean probability of masking, in [0, 1] (less where the cut-off bites).
+        centrality: ``degree`` (edge weights count), ``eigenvector`` or ``pagerank`` (teleport 0.15).
+        cutoff: the largest probability of masking, in [0, 1].
+
+    Raises:
+        RequestError: a parameter out of range.
+        DataError: ``x`` or ``edge_index`` is missing or misshapen.
+
+    Reference:
+        Zhu et al., Graph contrastive learning with adaptive augmentation (GCA), WWW 2021, section 3.2.2, equations for
+        dense features (for 0/1 features they are those for sparse ones). In the released code a column of zeros makes
+        all probabilities NaN.
+
+    Example:
+        >>> g = Data(x=torch.eye(3), edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]))
+        >>> AdaptiveFeatureMask(0.5)(g, torch.Generator().manual_seed(0)).x.shape
+        torch.Size([3, 3])
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("x", "edge_index")
+    takes_sparse_features: ClassVar[bool] = True
+
+    rate: Rate = 0.3
+    centrality: Centrality = "degree"
+    cutoff: Rate = 0.7
+
+    def forward(self, data: Data, generator: torch.Generator | None = None) -> Data:
+        """Clear the columns whose coin says so."""
+        x = data.x
+        if self.rate == 0.0 or x.numel() == 0:
+            return data
+        central = _centrality(data, self.centrality)
+        sparse = x.layout == torch.sparse_csr
+        if sparse:
+            rows = torch.repeat_interleave(x.crow_indices().diff())
+            parts = x.values().detach().abs().double() * central[rows]
+            importance = parts.new_zeros(x.size(1)).index_add(0, x.col_indices(), parts)
+        else:
+            wide = torch.promote_types(x.dtype, torch.float32)
+            importance = ((central / central.max().clamp(min=_FLOOR)).to(wide) @ x.detach().to(wide).abs()).double()
+        some = importance > 0
+        removed = torch.zeros_like(importance)
+        if bool(some.any()):
+            removed[some] = _probabilities(importance[some], None, self.rate, self.cutoff)
+        keep = draw_uniform(x.size(1), generator=generator, device=x.device, dtype=torch.float64) >= removed
+        keep = keep.to(x.dtype)
+        if sparse:
+            values = x.values() * keep[x.col_indices()]
+            data.x = torch.sparse_csr_tensor(x.crow_indices(), x.col_indices(), values, x.shape, check_invariants=False)
+        else:
+            data.x = x * keep
+        return data

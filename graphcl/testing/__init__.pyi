@@ -1,0 +1,31 @@
+"""Written by tools/stubs.py; do not edit."""
+
+from .parts import CONTRACTS as CONTRACTS
+from .parts import check as check
+from .parts import check_dataset as check_dataset
+from .parts import check_objective as check_objective
+from .parts import check_probe as check_probe
+from .parts import check_recipe as check_recipe
+from .promises import ContractError as ContractError
+from .promises import Promises as Promises
+from .promises import check_config as check_config
+from .promises import leaves_global_random_state as leaves_global_random_state
+from .promises import same_graph as same_graph
+from .promises import sample_graph as sample_graph
+from .views import check_augmenter as check_augmenter
+
+__all__ = [
+    "CONTRACTS",
+    "ContractError",
+    "Promises",
+    "check",
+    "check_augmenter",
+    "check_config",
+    "check_dataset",
+    "check_objective",
+    "check_probe",
+    "check_recipe",
+    "leaves_global_random_state",
+    "same_graph",
+    "sample_graph",
+]
