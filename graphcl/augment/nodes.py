@@ -59,8 +59,9 @@ class NodeDropout(Augmenter):
 
     Example:
         >>> g = Data(x=torch.arange(3.0).view(3, 1), edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]))
-        >>> NodeDropout(0.4)(g, torch.Generator().manual_seed(2)).x.flatten().tolist()
-        [0.0, 2.0]
+        >>> view = NodeDropout(1.0)(g)
+        >>> view.num_nodes, view.num_edges
+        (1, 0)
     """
 
     keeps_nodes: ClassVar[bool] = False
