@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from graphcl.pieces import PIECE, over_pieces
-from graphcl.remembered import Remembered
+from graphcl.remembered import Recalled
 
 __all__ = ["edge_coins", "edge_uniform", "is_undirected", "node_uniform"]
 
@@ -131,14 +131,10 @@ def is_undirected(edge_index: Tensor) -> bool:
         (True, False)
     """
     plain = edge_index.as_subclass(Tensor)
-    known = _SEEN.find(lambda seen: seen[0].device == plain.device and torch.equal(seen[0], plain))
-    if known is None:
-        with torch.inference_mode(False), torch.no_grad():
-            known = _SEEN.add((plain.clone(), _symmetric(plain)), plain.numel())
-    return known[1]
+    return _SEEN.of((plain,), lambda: _symmetric(plain))
 
 
-_SEEN: Remembered[tuple[Tensor, bool]] = Remembered()
+_SEEN: Recalled[bool] = Recalled()
 
 
 def _symmetric(edge_index: Tensor) -> bool:

@@ -14,9 +14,8 @@ probability where the cut-off does not bite. Where all are equally important, al
 | `AdaptiveFeatureMask` | centrality of the nodes that have the feature, summed |
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -27,8 +26,7 @@ from graphcl.augment.augmenter import Augmenter
 from graphcl.config import Rate
 from graphcl.hashing import edge_coins, is_undirected
 from graphcl.ops.centrality import degree, eigenvector_centrality, pagerank
-from graphcl.pieces import PIECE, over_pieces
-from graphcl.remembered import Remembered
+from graphcl.remembered import Recalled
 from graphcl.seeding import draw_seed, draw_uniform
 
 __all__ = ["AdaptiveEdgeDropout", "AdaptiveFeatureMask", "Centrality"]
@@ -40,58 +38,37 @@ _FLOOR = 1e-8
 _EQUAL = 1e-6
 
 
-class _Known(NamedTuple):
-    kind: str
-    edges: Tensor
-    weight: Tensor | None
-    graph: Tensor
-    values: Tensor
-
-
-_SEEN: Remembered[_Known] = Remembered()
-
-
-def _same(a: Tensor | None, b: Tensor | None) -> bool:
-    if a is None or b is None:
-        return a is b
-    return a.device == b.device and a.dtype == b.dtype and torch.equal(a, b)
-
-
-def _centrality(data: Data, kind: str) -> Tensor:
-    """The centrality of each node, ``float64 [N]``; iterated ones are remembered by the graph's content."""
+def _centrality(data: Data, kind: Centrality) -> Tensor:
+    """The centrality of each node, ``float64 [N]``."""
     edges, n, weight = plain_edge_index(data._store), int(data.num_nodes or 0), data.get("edge_weight")
     if kind == "degree":
         return degree(edges, n, weight).double()
-    graph = graph_of_nodes(data)
-
-    def fits(known: _Known) -> bool:
-        return (
-            known.kind == kind
-            and _same(known.graph, graph)
-            and _same(known.edges, edges)
-            and _same(known.weight, weight)
-        )
-
-    found = _SEEN.find(fits)
-    if found is None:
-        of: Callable[..., Tensor] = eigenvector_centrality if kind == "eigenvector" else pagerank
-        with torch.inference_mode(False), torch.no_grad():
-            values = of(edges, n, weight, graph)
-            kept = None if weight is None else weight.detach().clone()
-            found = _SEEN.add(_Known(kind, edges.clone(), kept, graph.clone(), values), edges.size(1) + n)
-    return found.values
+    of = eigenvector_centrality if kind == "eigenvector" else pagerank
+    return of(edges, n, weight, graph_of_nodes(data))
 
 
-def _probabilities(importance: Tensor, group: Tensor | None, rate: float, cutoff: float) -> Tensor:
-    """Of removal, in the place of the importance: least important first, each group by itself."""
+def _graph(data: Data) -> tuple[Tensor | None, ...]:
+    """All that the centralities of a graph hang on."""
+    graph = graph_of_nodes(data) if isinstance(data, Batch) else None
+    return plain_edge_index(data._store), data.get("edge_weight"), graph
+
+
+def _relative_risk(importance: Tensor, group: Tensor | None) -> Tensor:
+    r"""How much more often than the mean each thing is removed: :math:`(s_{\max} - s) / (s_{\max} - \bar s)`.
+
+    Args:
+        importance: ``[M]``, overwritten; what is 0 counts as 1e-8.
+        group: ``int64 [M]``: each group has a maximum and a mean of its own.
+
+    Returns:
+        ``[M]``, of mean 1 in each group, and 1 throughout where all are equally important.
+    """
     scores = importance.clamp_(min=_FLOOR).log_()
     if group is None:
         top = float(scores.max())
         gap = top - float(scores.mean())
         # equal scores differ by rounding only
-        if gap <= _EQUAL * (1 + abs(top)):
-            return scores.fill_(min(rate, cutoff))
-        return scores.mul_(-rate / gap).add_(top * rate / gap).clamp_(max=cutoff)
+        return scores.fill_(1.0) if gap <= _EQUAL * (1 + abs(top)) else scores.mul_(-1 / gap).add_(top / gap)
     count = int(group.max()) + 1
     most = scores.new_full((count,), -torch.inf).scatter_reduce(0, group, scores, "amax")
     mean = scores.new_zeros(count, dtype=torch.float64).index_add(0, group, scores.double())
@@ -99,7 +76,43 @@ def _probabilities(importance: Tensor, group: Tensor | None, rate: float, cutoff
     spread = (most - mean)[group]
     level = spread <= _EQUAL * (1 + most[group].abs())
     relative = torch.where(level, 1.0, (most[group] - scores) / torch.where(level, 1.0, spread))
-    return relative.mul_(rate).clamp_(max=cutoff).to(scores.dtype)
+    return relative.to(scores.dtype)
+
+
+def _probabilities(risk: Tensor, rate: float, cutoff: float) -> Tensor:
+    return torch.mul(risk, rate).clamp_(max=cutoff)
+
+
+def _risk_of_edges(data: Data, kind: Centrality) -> Tensor:
+    edges = plain_edge_index(data._store)
+    central = _centrality(data, kind)
+    # only ratios count
+    central = (central / central.max().clamp(min=_FLOOR)).float()
+    importance = central.index_select(0, edges[1])
+    if is_undirected(edges):
+        importance.add_(central.index_select(0, edges[0])).mul_(0.5)
+    return _relative_risk(importance, graph_of_nodes(data)[edges[0]] if isinstance(data, Batch) else None)
+
+
+def _risk_of_columns(data: Data, kind: Centrality) -> Tensor:
+    """0 where a column holds nothing: it has no importance, and nothing to lose."""
+    x, central = data.x.detach(), _centrality(data, kind)
+    central = central / central.max().clamp(min=_FLOOR)
+    if x.layout == torch.sparse_csr:
+        rows = torch.repeat_interleave(x.crow_indices().diff())
+        parts = x.values().abs().double() * central[rows]
+        importance = parts.new_zeros(x.size(1)).index_add(0, x.col_indices(), parts)
+    else:
+        wide = torch.promote_types(x.dtype, torch.float32)
+        importance = (central.to(wide) @ x.to(wide).abs()).double()
+    some = importance > 0
+    risk = torch.zeros_like(importance)
+    if bool(some.any()):
+        risk[some] = _relative_risk(importance[some], None)
+    return risk
+
+
+_RISKS: Recalled[Tensor] = Recalled()
 
 
 @dataclass(frozen=True)
@@ -143,21 +156,9 @@ class AdaptiveEdgeDropout(Augmenter):
         edges = plain_edge_index(data._store)
         if self.rate == 0.0 or edges.size(1) == 0:
             return data
-        central = _centrality(data, self.centrality)
-        # only ratios count
-        central = (central / central.max().clamp(min=_FLOOR)).float()
-        both = is_undirected(edges)
-        importance = torch.empty(edges.size(1), device=edges.device)
-
-        def weigh(begin: int, end: int) -> None:
-            part = importance[begin:end]
-            torch.index_select(central, 0, edges[1, begin:end], out=part)
-            if both:
-                part.add_(central.index_select(0, edges[0, begin:end])).mul_(0.5)
-
-        over_pieces(weigh, edges.size(1), PIECE if edges.device.type == "cpu" else edges.size(1))
-        group = graph_of_nodes(data)[edges[0]] if isinstance(data, Batch) else None
-        removed = _probabilities(importance, group, self.rate, self.cutoff)
+        key = ("edges", self.centrality, *_graph(data))
+        risk = _RISKS.of(key, lambda: _risk_of_edges(data, self.centrality))
+        removed = _probabilities(risk, self.rate, self.cutoff)
         keep_edges(data, data._store, edge_coins(edges, draw_seed(generator), removed))
         return data
 
@@ -204,22 +205,12 @@ class AdaptiveFeatureMask(Augmenter):
         x = data.x
         if self.rate == 0.0 or x.numel() == 0:
             return data
-        central = _centrality(data, self.centrality)
-        sparse = x.layout == torch.sparse_csr
-        if sparse:
-            rows = torch.repeat_interleave(x.crow_indices().diff())
-            parts = x.values().detach().abs().double() * central[rows]
-            importance = parts.new_zeros(x.size(1)).index_add(0, x.col_indices(), parts)
-        else:
-            wide = torch.promote_types(x.dtype, torch.float32)
-            importance = ((central / central.max().clamp(min=_FLOOR)).to(wide) @ x.detach().to(wide).abs()).double()
-        some = importance > 0
-        removed = torch.zeros_like(importance)
-        if bool(some.any()):
-            removed[some] = _probabilities(importance[some], None, self.rate, self.cutoff)
+        key = ("columns", self.centrality, x.detach(), *_graph(data))
+        risk = _RISKS.of(key, lambda: _risk_of_columns(data, self.centrality))
+        removed = _probabilities(risk, self.rate, self.cutoff)
         keep = draw_uniform(x.size(1), generator=generator, device=x.device, dtype=torch.float64) >= removed
         keep = keep.to(x.dtype)
-        if sparse:
+        if x.layout == torch.sparse_csr:
             values = x.values() * keep[x.col_indices()]
             data.x = torch.sparse_csr_tensor(x.crow_indices(), x.col_indices(), values, x.shape, check_invariants=False)
         else:

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 from graphcl.alignment import append_edges, graph_of_nodes, keep_edges, node_offsets, plain_edge_index
 from graphcl.augment.augmenter import Augmenter
@@ -25,6 +25,7 @@ from graphcl.hashing import edge_coins, is_undirected
 from graphcl.ops.centrality import degree
 from graphcl.ops.pairs import contains, first_free, pair_codes
 from graphcl.pieces import places_of
+from graphcl.remembered import Recalled
 from graphcl.seeding import draw_order, draw_seed, draw_uniform
 
 __all__ = ["ErrorPassingEdgeAddition", "ErrorPassingEdgeDropout"]
@@ -41,6 +42,17 @@ def _relative(values: Tensor, group: Tensor, groups: int) -> Tensor:
     spread = (values.new_zeros(groups).index_add(0, group, values - least) / sizes)[group]
     level = spread <= 1e-9 * values.abs()
     return torch.where(level, 1.0, (values - least) / torch.where(level, 1.0, spread))
+
+
+def _risk(edges: Tensor, n: int, graph: Tensor | None) -> Tensor:
+    """How much more often than the mean each edge is removed, ``float32 [E]``."""
+    entering, leaving = degree(edges, n).double(), degree(edges.flip(0), n).double()
+    weights = (leaving[edges[0]] * entering[edges[1]]).rsqrt()
+    group = torch.zeros_like(edges[0]) if graph is None else graph
+    return _relative(weights, group, int(group.max()) + 1).float()
+
+
+_RISKS: Recalled[Tensor] = Recalled()
 
 
 @dataclass(frozen=True)
@@ -79,10 +91,9 @@ class ErrorPassingEdgeDropout(Augmenter):
         edges, n = plain_edge_index(data._store), int(data.num_nodes or 0)
         if self.rate == 0.0 or edges.size(1) == 0:
             return data
-        entering, leaving = degree(edges, n).double(), degree(edges.flip(0), n).double()
-        weights = (leaving[edges[0]] * entering[edges[1]]).rsqrt()
-        graph = graph_of_nodes(data)
-        removed = (_relative(weights, graph[edges[0]], int(graph[-1]) + 1) * self.rate).float()
+        graph = graph_of_nodes(data)[edges[0]] if isinstance(data, Batch) else None
+        risk = _RISKS.of((edges, graph), lambda: _risk(edges, n, graph))
+        removed = torch.mul(risk, self.rate)
         keep_edges(data, data._store, edge_coins(edges, draw_seed(generator), removed))
         return data
 

@@ -30,7 +30,7 @@ from graphcl.alignment import (
 from graphcl.augment.augmenter import Augmenter
 from graphcl.config import Rate, Size
 from graphcl.errors import DataError
-from graphcl.ops.adjacency import neighbours
+from graphcl.ops.adjacency import edges_by_node, listed
 from graphcl.pieces import over_pieces, places_of, rows_of_piece
 from graphcl.seeding import draw_coins, draw_uniform
 
@@ -134,15 +134,17 @@ class EgoNet(Augmenter):
 
     def forward(self, data: Data, generator: torch.Generator | None = None) -> Data:
         """Spread from the roots against the direction of the edges."""
-        source, target = plain_edge_index(data._store)
-        reached = torch.zeros(int(data.num_nodes or 0), dtype=torch.bool, device=source.device)
-        reached[drawn_roots(data, self.roots, generator)] = True
+        edges, n = plain_edge_index(data._store), int(data.num_nodes or 0)
+        pointer, columns = edges_by_node(edges, n, end=1)
+        reached = torch.zeros(n, dtype=torch.bool, device=edges.device)
+        front = drawn_roots(data, self.roots, generator)
+        reached[front] = True
         for _ in range(self.hops):
-            heard = places_of(reached.index_select(0, target))
-            before = int(reached.sum())
-            reached[source.index_select(0, heard)] = True
-            if int(reached.sum()) == before:
+            heard = edges[0, columns[listed(pointer, torch.unique(front))]]
+            front = heard[~reached[heard]]
+            if front.numel() == 0:
                 break
+            reached[front] = True
         keep_nodes(data, {None: places_of(reached)})
         return data
 
@@ -187,15 +189,15 @@ class RandomWalkSubgraph(Augmenter):
     def forward(self, data: Data, generator: torch.Generator | None = None) -> Data:
         """Walk all walks at once."""
         edges, n = plain_edge_index(data._store), int(data.num_nodes or 0)
-        pointer, following = neighbours(edges, n)
+        pointer, columns = edges_by_node(edges, n)
         start = drawn_roots(data, self.roots, generator)
         visited = torch.zeros(n, dtype=torch.bool, device=edges.device)
         visited[start] = True
         now = start
-        for _ in range(self.length if following.numel() else 0):
+        for _ in range(self.length if columns.numel() else 0):
             draws = draw_uniform(2, now.numel(), generator=generator, device=edges.device, dtype=torch.float64)
             degree = pointer[now + 1] - pointer[now]
-            step = following[(pointer[now] + (draws[0] * degree).long()).clamp(max=following.numel() - 1)]
+            step = edges[1, columns[(pointer[now] + (draws[0] * degree).long()).clamp(max=columns.numel() - 1)]]
             now = torch.where((degree == 0) | (draws[1] < self.teleport), start, step)
             visited[now] = True
         keep_nodes(data, {None: places_of(visited)})

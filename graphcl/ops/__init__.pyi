@@ -1,6 +1,7 @@
 """Written by tools/stubs.py; do not edit."""
 
-from .adjacency import neighbours as neighbours
+from .adjacency import edges_by_node as edges_by_node
+from .adjacency import listed as listed
 from .adjacency import ranked as ranked
 from .centrality import degree as degree
 from .centrality import eigenvector_centrality as eigenvector_centrality
@@ -60,6 +61,7 @@ __all__ = [
     "dense_linear",
     "diffusion_edges",
     "diffusion_reference",
+    "edges_by_node",
     "eigenvector_centrality",
     "expand",
     "feature_linear",
@@ -70,6 +72,7 @@ __all__ = [
     "gcn_operator_reference",
     "gcn_propagate",
     "knn_graph",
+    "listed",
     "logsumexp_between",
     "logsumexp_between_reference",
     "logsumexp_within",
@@ -78,7 +81,6 @@ __all__ = [
     "multiply_reference",
     "nearest",
     "nearness",
-    "neighbours",
     "pagerank",
     "pair_codes",
     "pair_products",

@@ -1,34 +1,58 @@
-"""The neighbours of each node as one array: where walks, pushes and rankings look them up."""
+"""The edges of each node as one array: where walks, neighbourhoods and rankings look them up."""
 
 import torch
 from torch import Tensor
 
-__all__ = ["neighbours", "ranked"]
+from graphcl.remembered import Recalled
+
+__all__ = ["edges_by_node", "listed", "ranked"]
 
 
-def neighbours(edge_index: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
-    """The targets of each node's edges, node after node.
+def edges_by_node(edge_index: Tensor, num_nodes: int, end: int = 0) -> tuple[Tensor, Tensor]:
+    """The edges at each node: those that leave it (``end=0``), or those that point at it (``end=1``).
+
+    The lists of the graphs seen last are remembered by content.
 
     Args:
         edge_index: ``int64 [2, E]``, in any order.
         num_nodes: N.
+        end: 0 sorts by source, 1 by target.
 
     Returns:
-        ``pointer`` ``int64 [N + 1]`` and ``targets`` ``int64 [E]``: node u has the targets
-        ``targets[pointer[u] : pointer[u + 1]]``, in the order of ``edge_index``.
+        ``pointer`` ``int64 [N + 1]`` and ``columns`` ``int64 [E]``: node u has the columns
+        ``columns[pointer[u] : pointer[u + 1]]`` of ``edge_index``, ascending.
 
     Example:
-        >>> pointer, targets = neighbours(torch.tensor([[1, 0, 1], [0, 2, 2]]), 3)
-        >>> pointer.tolist(), targets.tolist()
-        ([0, 1, 3, 3], [2, 0, 2])
+        >>> pointer, columns = edges_by_node(torch.tensor([[1, 0, 1], [0, 2, 2]]), 3)
+        >>> pointer.tolist(), columns.tolist()
+        ([0, 1, 3, 3], [1, 0, 2])
     """
-    source, target = edge_index
-    pointer = torch.zeros(num_nodes + 1, dtype=torch.long, device=source.device)
-    torch.cumsum(torch.bincount(source, minlength=num_nodes), 0, out=pointer[1:])
-    # most graphs come sorted, and finding that out costs a small part of sorting them
-    if not bool((source[1:] >= source[:-1]).all()):
-        target = target[_order(source, num_nodes)]
-    return pointer, target
+
+    def make() -> tuple[Tensor, Tensor]:
+        nodes = edge_index[end]
+        pointer = torch.zeros(num_nodes + 1, dtype=torch.long, device=nodes.device)
+        torch.cumsum(torch.bincount(nodes, minlength=num_nodes), 0, out=pointer[1:])
+        # most graphs come sorted, and finding that out costs a small part of sorting them
+        if bool((nodes[1:] >= nodes[:-1]).all()):
+            return pointer, torch.arange(nodes.numel(), device=nodes.device)
+        return pointer, _order(nodes, num_nodes)
+
+    return _LISTS.of((edge_index, num_nodes, end), make)
+
+
+_LISTS: Recalled[tuple[Tensor, Tensor]] = Recalled()
+
+
+def listed(pointer: Tensor, nodes: Tensor) -> Tensor:
+    """The places in the lists of some nodes, list after list.
+
+    Example:
+        >>> listed(torch.tensor([0, 1, 3, 3]), torch.tensor([1, 0])).tolist()
+        [1, 2, 0]
+    """
+    counts = pointer[nodes + 1] - pointer[nodes]
+    shift = pointer[nodes] - (counts.cumsum(0) - counts)
+    return torch.repeat_interleave(shift, counts) + torch.arange(int(counts.sum()), device=nodes.device)
 
 
 def _order(keys: Tensor, limit: int) -> Tensor:

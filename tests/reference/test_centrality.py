@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphcl.errors import RequestError
-from graphcl.ops.adjacency import neighbours, ranked
+from graphcl.ops.adjacency import edges_by_node, listed, ranked
 from graphcl.ops.centrality import degree, eigenvector_centrality, pagerank
 from graphcl.ops.pairs import contains, first_free, pair_codes
 
@@ -250,12 +250,15 @@ def test_neighbours_and_ranks_are_those_of_a_loop(extra, triples, is_sorted):
     n = 6 + extra
     index = torch.tensor([triple[:2] for triple in triples], dtype=torch.long).reshape(-1, 2).t()
     scores = torch.tensor([float(triple[2]) for triple in triples])
-    pointer, targets = neighbours(index, n)
+    pointer, columns = edges_by_node(index, n)
+    backward, incoming = edges_by_node(index, n, end=1)
     best, order, rank = ranked(index[0], scores, n)
     assert torch.equal(pointer, best)
     for u in range(n):
         mine = [e for e, triple in enumerate(triples) if triple[0] == u]
-        assert targets[pointer[u] : pointer[u + 1]].tolist() == [triples[e][1] for e in mine]
+        assert columns[pointer[u] : pointer[u + 1]].tolist() == mine
+        assert columns[listed(pointer, torch.tensor([u, u]))].tolist() == mine + mine
+        assert incoming[backward[u] : backward[u + 1]].tolist() == [e for e, t in enumerate(triples) if t[1] == u]
         falling = sorted(mine, key=lambda e: -triples[e][2])  # stable: ties in the order of the edges
         assert order[pointer[u] : pointer[u + 1]].tolist() == falling
         assert [int(rank[e]) for e in falling] == list(range(len(falling)))
