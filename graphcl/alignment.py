@@ -31,6 +31,7 @@ __all__ = [
     "append_nodes",
     "arrange_edges",
     "graph_of_nodes",
+    "is_batch",
     "keep_edges",
     "keep_nodes",
     "node_offsets",
@@ -49,27 +50,40 @@ def plain_edge_index(store: BaseStorage) -> Tensor:
     return edges.as_tensor() if isinstance(edges, EdgeIndex) else edges
 
 
+def is_batch(data: Graph, kind: str | None = None) -> bool:
+    """Whether the nodes belong to several graphs: a `Batch`, or a graph with a vector ``batch``."""
+    store = data if kind is None else data[kind]
+    return isinstance(data, Batch) or store.get("batch") is not None
+
+
 def node_offsets(data: Graph, kind: str | None = None) -> Tensor:
     """Where the nodes of each graph of a batch begin, and N at the end: ``int64 [B + 1]`` (``[0, N]`` for one graph).
 
     Args:
-        data: a graph or a batch.
+        data: a graph or a batch, also one that only has the vector ``batch``.
         kind: node type of a heterogeneous graph.
+
+    Raises:
+        DataError: ``batch`` is not sorted.
     """
     store = data if kind is None else data[kind]
     n = int(store.num_nodes or 0)
-    if not isinstance(data, Batch):
+    if not is_batch(data, kind):
         return torch.tensor([0, n], device=_device(data))
     if store.get("ptr") is not None:
         return store["ptr"]
-    counts = torch.bincount(store["batch"], minlength=data.num_graphs)
+    batch = store["batch"]
+    if bool((batch[1:] < batch[:-1]).any()):
+        raise DataError("data.batch is not sorted; put the nodes of a graph next to each other")
+    graphs = data.num_graphs if isinstance(data, Batch) else int(batch[-1]) + 1 if n else 1
+    counts = torch.bincount(batch, minlength=graphs)
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 
 def graph_of_nodes(data: Graph, kind: str | None = None) -> Tensor:
     """The graph of each node of a batch, ``int64 [N]``; zeros for one graph."""
     store = data if kind is None else data[kind]
-    if isinstance(data, Batch) and store.get("batch") is not None:
+    if is_batch(data, kind) and store.get("batch") is not None:
         return store["batch"]
     offsets = node_offsets(data, kind)
     return torch.repeat_interleave(offsets.diff())
@@ -93,10 +107,6 @@ def _slices(data: Graph, store: BaseStorage) -> tuple[dict[str, Any], dict[str, 
         slices[key], added[key] = dict(slices.get(key, {})), dict(added.get(key, {}))
     data._slice_dict, data._inc_dict = slices, added
     return (slices, added) if key is None else (slices[key], added[key])
-
-
-def _same_cuts(a: Any, b: Any) -> bool:
-    return isinstance(a, Tensor) and isinstance(b, Tensor) and torch.equal(a, b)
 
 
 def _aligned(data: Graph, store: BaseStorage, with_edges: bool) -> Iterator[tuple[str, Any, int]]:
@@ -188,21 +198,30 @@ def keep_edges(
     Args:
         data: the graph, a copy.
         store: of ``data.edge_stores``.
-        keep: ``bool [E]``: which columns of ``edge_index`` stay.
+        keep: which columns of ``edge_index`` stay: ``bool [E]``, or ascending ``int64``, which is faster for few.
         numbers: for the sources and the targets, new numbers of the nodes by their old ones.
     """
     edges, n = plain_edge_index(store), _nodes_of(store)
     aligned = list(_aligned(data, store, with_edges=True))
+    _forget_sampling(store)
     cuts = _slices(data, store)
     if cuts is not None:
         old = cuts[0]["edge_index"]
-        running = torch.cat([torch.zeros(1, dtype=torch.long), keep.cpu().long().cumsum(0)])
+        if keep.dtype == torch.bool:
+            new = torch.cat([torch.zeros(1, dtype=torch.long), keep.cpu().long().cumsum(0)])[old]
+        else:
+            new = torch.searchsorted(keep.cpu(), old)
         for name in ("edge_index", *(name for name, _, _ in aligned)):
-            cuts[0][name] = running[old]
-    # what is plain goes through in pieces, together
-    plain = [name for name, value, axis in aligned if _is_plain(value) and axis == 0]
-    kept, picked = kept_columns(keep, edges, [store[name] for name in plain], numbers)
-    rows = places_of(keep) if len(plain) < len(aligned) else None
+            cuts[0][name] = new
+    if keep.dtype == torch.bool:
+        # what is plain goes through in pieces, together
+        plain = [name for name, value, axis in aligned if _is_plain(value) and axis == 0]
+        kept, picked = kept_columns(keep, edges, [store[name] for name in plain], numbers)
+        rows = places_of(keep) if len(plain) < len(aligned) else None
+    else:
+        plain, picked, rows = [], [], keep
+        ends = [nodes.index_select(0, keep) for nodes in edges]
+        kept = torch.stack([x if number is None else number[x] for x, number in zip(ends, numbers, strict=True)])
     for name, value, axis in aligned:
         store[name] = picked[plain.index(name)] if name in plain else _taken(value, axis, rows)
     store["edge_index"] = kept
@@ -244,6 +263,7 @@ def arrange_edges(data: Graph, store: BaseStorage, edge_index: Tensor, origin: T
     """
     n = _nodes_of(store)
     aligned = list(_aligned(data, store, with_edges=True))
+    _forget_sampling(store)
     cuts = _slices(data, store)
     if cuts is not None:
         edge_index, order, new = _grouped(data, store, edge_index)
@@ -297,6 +317,7 @@ def replace_edges(data: Graph, store: BaseStorage, edge_index: Tensor, edge_weig
     """
     n = _nodes_of(store)
     aligned = [name for name, _, _ in _aligned(data, store, with_edges=True)]
+    _forget_sampling(store)
     cuts = _slices(data, store)
     for name in aligned:
         del store[name]
@@ -320,12 +341,21 @@ def replace_edges(data: Graph, store: BaseStorage, edge_index: Tensor, edge_weig
             set_edge_weight(data, store, edge_weight[order])
 
 
-def keep_nodes(data: Graph, kept: dict[str | None, Tensor]) -> None:
+def _forget_sampling(store: BaseStorage) -> None:
+    # how many edges and nodes each hop of a sampler gave is no longer true; layers that trim by it would cut wrongly
+    for name in ("num_sampled_edges", "num_sampled_nodes"):
+        if name in store:
+            del store[name]
+
+
+def keep_nodes(data: Graph, kept: dict[str | None, Tensor], inside: Tensor | None = None) -> None:
     """The subgraph that some nodes induce, renumbered in their order; each graph of a batch keeps its place.
 
     Args:
         data: the graph, a copy.
         kept: ascending node ids by node type (``None`` for a graph of one kind of nodes); types left out keep all.
+        inside: ascending columns of ``edge_index`` that have both ends among them, where the caller of a graph of one
+            kind knows them.
 
     Raises:
         DataError: another attribute than ``edge_index`` holds node ids, which would point at other nodes afterwards.
@@ -337,6 +367,12 @@ def keep_nodes(data: Graph, kept: dict[str | None, Tensor]) -> None:
             places[store._key] = (rows, int(store.num_nodes or 0))
     offsets = {key: node_offsets(data, key) for key in places}
     _refuse_node_ids(data, set(places))
+    for store in data.node_stores:
+        if store._key in places and store.get("batch_size") is not None:
+            raise DataError(
+                "data.batch_size says that the first nodes are the seeds of a sample, which a choice of nodes would "
+                "lose; augment before the loader, or take an augmenter that keeps_nodes"
+            )
     for store in data.edge_stores:
         if "edge_index" not in store:
             continue
@@ -344,7 +380,7 @@ def keep_nodes(data: Graph, kept: dict[str | None, Tensor]) -> None:
         if not any(end in places for end in ends):
             continue
         edges = plain_edge_index(store)
-        picked = _inside(edges, [places.get(end) for end in ends])
+        picked = _inside(edges, [places.get(end) for end in ends]) if inside is None else inside
         aligned_nodes = list(_aligned(data, store, with_edges=False)) if store._key is None else []
         first, second = (_numbers(edges, places.get(end)) for end in ends)
         keep_edges(data, store, picked, (first, second))
@@ -419,12 +455,12 @@ def append_nodes(data: Data, like: Tensor, apart: tuple[str, ...] = ()) -> Tenso
     rows = torch.cat([torch.arange(n, device=like.device), like])
     place = torch.arange(rows.numel(), device=rows.device)
     cuts = None
-    if isinstance(data, Batch):
+    if is_batch(data):
         _refuse_node_ids(data, {None})
         graph = graph_of_nodes(data)[rows]
         order = torch.sort(graph, stable=True).indices
         place[order] = place.clone()
-        counts = torch.bincount(graph, minlength=data.num_graphs)
+        counts = torch.bincount(graph, minlength=node_offsets(data).numel() - 1)
         offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         rows = rows[order]
         if "ptr" in store:

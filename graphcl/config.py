@@ -101,7 +101,9 @@ def _describe(name: str, value: object, error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
     message = first["msg"][0].lower() + first["msg"][1:]
-    return f"{name}{where} = {value!r}: {message}"
+    # the repr of a module has many lines
+    shown = " ".join(repr(value).split())
+    return f"{name}{where} = {shown if len(shown) <= 300 else shown[:299] + '…'}: {message}"
 
 
 def decode(cls: type[C], values: Mapping[str, Any]) -> C:

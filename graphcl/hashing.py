@@ -41,8 +41,10 @@ def _finalise(z: Tensor, spare: Tensor) -> Tensor:
 
 def _scrambled(seed: int) -> int:
     # nearby seeds should not give the numbers of nearby edges
-    z = torch.tensor([_signed(seed % (1 << 64))])
-    return int(_finalise(z, torch.empty_like(z)))
+    z = _signed(seed % (1 << 64))
+    for shift, factor in _ROUNDS:
+        z = _signed(((z ^ (z >> shift)) * factor) % (1 << 64))
+    return z
 
 
 def _hashed(ends: tuple[Tensor, Tensor], seed: int, use: Callable[[slice, Tensor], object], *, ordered: bool) -> None:
@@ -61,13 +63,15 @@ def _hashed(ends: tuple[Tensor, Tensor], seed: int, use: Callable[[slice, Tensor
     over_pieces(work, count, PIECE if first.device.type == "cpu" else max(count, 1))
 
 
-def edge_coins(edge_index: Tensor, seed: int, rate: float | Tensor, *, ordered: bool = False) -> Tensor:
+def edge_coins(
+    edge_index: Tensor, seed: int, rate: float | Callable[[slice], Tensor], *, ordered: bool = False
+) -> Tensor:
     """Whether each edge survives, with probability ``1 - rate``; both directions of an edge have one fate.
 
     Args:
         edge_index: ``int64 [2, E]``.
         seed: the source of randomness.
-        rate: probability of ``False``, in [0, 1]; of each edge by itself where it is a tensor ``float32 [E]``.
+        rate: probability of ``False``, in [0, 1]; or a function that gives those of a slice of the edges, ``float32``.
         ordered: edge (u, v) has another coin than (v, u), as between two kinds of nodes.
 
     Returns:
@@ -78,11 +82,11 @@ def edge_coins(edge_index: Tensor, seed: int, rate: float | Tensor, *, ordered: 
         1
     """
     out = torch.empty(edge_index.size(1), dtype=torch.bool, device=edge_index.device)
-    if isinstance(rate, Tensor):
+    if callable(rate):
 
         def flip(place: slice, z: Tensor) -> None:
             uniform = z.bitwise_right_shift_(40).add_(1 << 23).float().mul_(2.0**-24)
-            torch.ge(uniform, rate[place], out=out[place])
+            torch.ge(uniform, rate(place), out=out[place])
 
         _hashed(tuple(edge_index), seed, flip, ordered=ordered)
         return out

@@ -7,7 +7,7 @@ and where another program holds a core each of those meetings waits for a time s
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import TypeVar
 
@@ -23,6 +23,16 @@ PIECE = 1 << 16
 T = TypeVar("T")
 
 _ONE_AT_A_TIME = threading.Lock()
+_HERE = threading.local()
+
+
+def _unlock() -> None:
+    # a fork may copy the lock while another thread holds it, and nobody in the child would ever let go
+    global _ONE_AT_A_TIME
+    _ONE_AT_A_TIME = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_unlock)
 
 
 @cache
@@ -32,9 +42,12 @@ def _threads(process: int, workers: int) -> ThreadPoolExecutor:
 
 
 def each_worker(work: Callable[[int], T], workers: int) -> list[T]:
-    """``work(0) .. work(workers - 1)``, each in a thread of its own with its share of the cores."""
-    if workers == 1:
-        return [work(0)]
+    """``work(0) .. work(workers - 1)``, each in a thread of its own with its share of the cores.
+
+    What runs in such a thread already does it all itself. An error is raised when all are done.
+    """
+    if workers == 1 or getattr(_HERE, "inside", False):
+        return [work(worker) for worker in range(workers)]
     with _ONE_AT_A_TIME:
         return _apart(work, workers)
 
@@ -42,15 +55,21 @@ def each_worker(work: Callable[[int], T], workers: int) -> list[T]:
 def _apart(work: Callable[[int], T], workers: int) -> list[T]:
     threads = torch.get_num_threads()
     share = max(1, threads // workers)
+    # a mode of the calling thread, without which its tensors could not be written to
+    inference = torch.is_inference_mode_enabled()
 
     def alone(worker: int) -> T:
+        _HERE.inside = True
         if torch.get_num_threads() != share:
             torch.set_num_threads(share)
-        with torch.no_grad():
+        with torch.inference_mode(inference), torch.no_grad():
             return work(worker)
 
     try:
-        return list(_threads(os.getpid(), workers).map(alone, range(workers)))
+        pool = _threads(os.getpid(), workers)
+        started = [pool.submit(alone, worker) for worker in range(workers)]
+        wait(started)
+        return [done.result() for done in started]
     finally:
         # the setting of a thread is also the one that threads started later begin with
         torch.set_num_threads(threads)
@@ -70,6 +89,11 @@ def over_pieces(work: Callable[[int, int], None], count: int, size: int = PIECE)
         size: of a piece.
     """
     pieces = -(-count // size)
+    if pieces < 2:
+        if count:
+            with torch.no_grad():
+                work(0, count)
+        return
     workers = max(1, min(torch.get_num_threads(), 8, pieces // 2))
 
     def run(worker: int) -> None:

@@ -12,6 +12,8 @@ from types import TracebackType
 import numpy as np
 import torch
 
+from graphcl.pieces import PIECE, over_pieces
+
 __all__ = ["Seeds", "Stream", "draw_coins", "draw_normal", "draw_order", "draw_seed", "draw_uniform"]
 
 
@@ -67,7 +69,19 @@ def draw_uniform(
     *shape: int, generator: torch.Generator | None, device: torch.device, dtype: torch.dtype | None = None
 ) -> torch.Tensor:
     """Uniform numbers in [0, 1) on ``device``, wherever the generator lives."""
-    return torch.rand(shape, generator=generator, device=_source(generator, device), dtype=dtype).to(device)
+    place, count = _source(generator, device), math.prod(shape)
+    if place.type != "cpu" or (dtype or torch.get_default_dtype()) != torch.float32 or count < PIECE:
+        return torch.rand(shape, generator=generator, device=place, dtype=dtype).to(device)
+    # 24 bits of 32, as torch.rand takes, but drawn two at a time
+    bits = torch.empty(-(-count // 2), dtype=torch.int64).random_(-(2**63), None, generator=generator).view(torch.int32)
+    out = torch.empty(count, dtype=torch.float32)
+
+    def write(begin: int, end: int) -> None:
+        whole = bits[begin:end].bitwise_right_shift(8).bitwise_and_(0xFFFFFF)
+        torch.mul(whole, 2.0**-24, out=out[begin:end])
+
+    over_pieces(write, count)
+    return out.view(shape).to(device)
 
 
 def draw_coins(*shape: int, rate: float, generator: torch.Generator | None, device: torch.device) -> torch.Tensor:

@@ -59,4 +59,16 @@ COMPARISONS: tuple[Comparison, ...] = (
         _ways("sides/propagation.py", ("gather-scatter", "torch-csr", "graphcl"), "{graph}"),
         graph="coauthor-physics",
     ),
+    Comparison("ppr-cora", _ways("sides/diffusion.py", ("gdc", "graphcl"), "{graph}"), graph="cora"),
+    # the dense inverse and what is made of it take the square of the nodes several times
+    Comparison(
+        "ppr-pubmed",
+        _ways("sides/diffusion.py", ("gdc", "graphcl"), "{graph}", "--warmup", "0", "--repeats", "1", limit_gb=18),
+        graph="pubmed",
+    ),
+    # a dense inverse would be 40 GB: there is no other side
+    Comparison(
+        "ppr-million",
+        _ways("sides/diffusion.py", ("graphcl",), "million", "--warmup", "0", "--repeats", "1", limit_gb=18),
+    ),
 )

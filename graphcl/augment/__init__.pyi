@@ -5,7 +5,6 @@ from .adaptive import AdaptiveFeatureMask as AdaptiveFeatureMask
 from .adaptive import Centrality as Centrality
 from .augmenter import Augmentation as Augmentation
 from .augmenter import Augmenter as Augmenter
-from .augmenter import check_input as check_input
 from .composition import Chain as Chain
 from .composition import OneOf as OneOf
 from .composition import Ramp as Ramp
@@ -114,7 +113,6 @@ __all__ = [
     "Sometimes",
     "SpectralPerturbation",
     "SpectralShift",
-    "check_input",
     "edge_similarity",
     "low_rank_factors",
     "reverse_gradient",

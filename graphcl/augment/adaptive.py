@@ -19,13 +19,15 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 
-from graphcl.alignment import graph_of_nodes, keep_edges, plain_edge_index
-from graphcl.augment.augmenter import Augmenter
+from graphcl.alignment import graph_of_nodes, is_batch, keep_edges, plain_edge_index
+from graphcl.augment.augmenter import Augmenter, refuse_negative
 from graphcl.config import Rate
+from graphcl.errors import DataError
 from graphcl.hashing import edge_coins, is_undirected
 from graphcl.ops.centrality import degree, eigenvector_centrality, pagerank
+from graphcl.pieces import over_pieces, rows_of_piece
 from graphcl.remembered import Recalled
 from graphcl.seeding import draw_seed, draw_uniform
 
@@ -35,6 +37,7 @@ Centrality = Literal["degree", "eigenvector", "pagerank"]
 """What makes a node central."""
 
 _FLOOR = 1e-8
+_TINY = 1e-300
 _EQUAL = 1e-6
 
 
@@ -49,7 +52,7 @@ def _centrality(data: Data, kind: Centrality) -> Tensor:
 
 def _graph(data: Data) -> tuple[Tensor | None, ...]:
     """All that the centralities of a graph hang on."""
-    graph = graph_of_nodes(data) if isinstance(data, Batch) else None
+    graph = graph_of_nodes(data) if is_batch(data) else None
     return plain_edge_index(data._store), data.get("edge_weight"), graph
 
 
@@ -57,54 +60,58 @@ def _relative_risk(importance: Tensor, group: Tensor | None) -> Tensor:
     r"""How much more often than the mean each thing is removed: :math:`(s_{\max} - s) / (s_{\max} - \bar s)`.
 
     Args:
-        importance: ``[M]``, overwritten; what is 0 counts as 1e-8.
+        importance: ``float64 [M]``, overwritten; none counts as less than 1e-8 of the largest.
         group: ``int64 [M]``: each group has a maximum and a mean of its own.
 
     Returns:
         ``[M]``, of mean 1 in each group, and 1 throughout where all are equally important.
     """
-    scores = importance.clamp_(min=_FLOOR).log_()
     if group is None:
-        top = float(scores.max())
-        gap = top - float(scores.mean())
+        # relative to the largest, so that no scale of the weights reaches the floor
+        scores = importance.div_(importance.max().clamp(min=_TINY)).clamp_(min=_FLOOR).log_()
+        mean = -float(scores.mean())
         # equal scores differ by rounding only
-        return scores.fill_(1.0) if gap <= _EQUAL * (1 + abs(top)) else scores.mul_(-1 / gap).add_(top / gap)
+        return scores.fill_(1.0) if mean <= _EQUAL else scores.mul_(-1 / mean)
     count = int(group.max()) + 1
-    most = scores.new_full((count,), -torch.inf).scatter_reduce(0, group, scores, "amax")
-    mean = scores.new_zeros(count, dtype=torch.float64).index_add(0, group, scores.double())
-    mean /= torch.bincount(group, minlength=count).clamp(min=1)
-    spread = (most - mean)[group]
-    level = spread <= _EQUAL * (1 + most[group].abs())
-    relative = torch.where(level, 1.0, (most[group] - scores) / torch.where(level, 1.0, spread))
-    return relative.to(scores.dtype)
+    most = importance.new_zeros(count).scatter_reduce(0, group, importance, "amax").clamp_(min=_TINY)
+    scores = importance.div_(most[group]).clamp_(min=_FLOOR).log_()
+    gap = -scores.new_zeros(count).index_add(0, group, scores) / torch.bincount(group, minlength=count).clamp(min=1)
+    gap = gap[group]
+    level = gap <= _EQUAL
+    return torch.where(level, 1.0, -scores / torch.where(level, 1.0, gap))
 
 
 def _probabilities(risk: Tensor, rate: float, cutoff: float) -> Tensor:
+    """Of removal."""
     return torch.mul(risk, rate).clamp_(max=cutoff)
 
 
 def _risk_of_edges(data: Data, kind: Centrality) -> Tensor:
     edges = plain_edge_index(data._store)
     central = _centrality(data, kind)
-    # only ratios count
-    central = (central / central.max().clamp(min=_FLOOR)).float()
     importance = central.index_select(0, edges[1])
     if is_undirected(edges):
         importance.add_(central.index_select(0, edges[0])).mul_(0.5)
-    return _relative_risk(importance, graph_of_nodes(data)[edges[0]] if isinstance(data, Batch) else None)
+    return _relative_risk(importance, graph_of_nodes(data)[edges[0]] if is_batch(data) else None).float()
 
 
-def _risk_of_columns(data: Data, kind: Centrality) -> Tensor:
+def _risk_of_columns(x: Tensor, central: Tensor) -> Tensor:
     """0 where a column holds nothing: it has no importance, and nothing to lose."""
-    x, central = data.x.detach(), _centrality(data, kind)
-    central = central / central.max().clamp(min=_FLOOR)
+    central = central / central.max().clamp(min=_TINY)
     if x.layout == torch.sparse_csr:
         rows = torch.repeat_interleave(x.crow_indices().diff())
         parts = x.values().abs().double() * central[rows]
         importance = parts.new_zeros(x.size(1)).index_add(0, x.col_indices(), parts)
     else:
-        wide = torch.promote_types(x.dtype, torch.float32)
-        importance = (central.to(wide) @ x.to(wide).abs()).double()
+        wide, size = torch.promote_types(x.dtype, torch.float32), rows_of_piece(x)
+        sums = torch.zeros(-(-x.size(0) // size), x.size(1), dtype=torch.float64, device=x.device)
+        weights = central.to(wide)
+
+        def add(begin: int, end: int) -> None:
+            sums[begin // size] = weights[begin:end] @ x[begin:end].to(wide).abs()
+
+        over_pieces(add, x.size(0), size)
+        importance = sums.sum(0)
     some = importance > 0
     risk = torch.zeros_like(importance)
     if bool(some.any()):
@@ -154,12 +161,14 @@ class AdaptiveEdgeDropout(Augmenter):
     def forward(self, data: Data, generator: torch.Generator | None = None) -> Data:
         """Keep the edges whose coin says so."""
         edges = plain_edge_index(data._store)
+        refuse_negative("AdaptiveEdgeDropout", data.get("edge_weight"))
         if self.rate == 0.0 or edges.size(1) == 0:
             return data
-        key = ("edges", self.centrality, *_graph(data))
+        key = ("edges", self.centrality, int(data.num_nodes or 0), *_graph(data))
         risk = _RISKS.of(key, lambda: _risk_of_edges(data, self.centrality))
-        removed = _probabilities(risk, self.rate, self.cutoff)
-        keep_edges(data, data._store, edge_coins(edges, draw_seed(generator), removed))
+        seed = draw_seed(generator)
+        keep = edge_coins(edges, seed, lambda place: _probabilities(risk[place], self.rate, self.cutoff))
+        keep_edges(data, data._store, keep)
         return data
 
 
@@ -185,7 +194,7 @@ class AdaptiveFeatureMask(Augmenter):
     Reference:
         Zhu et al., Graph contrastive learning with adaptive augmentation (GCA), WWW 2021, section 3.2.2, equations for
         dense features (for 0/1 features they are those for sparse ones). In the released code a column of zeros makes
-        all probabilities NaN.
+        all probabilities the cut-off.
 
     Example:
         >>> g = Data(x=torch.eye(3), edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]))
@@ -203,11 +212,14 @@ class AdaptiveFeatureMask(Augmenter):
     def forward(self, data: Data, generator: torch.Generator | None = None) -> Data:
         """Clear the columns whose coin says so."""
         x = data.x
+        refuse_negative("AdaptiveFeatureMask", data.get("edge_weight"))
+        if not x.is_floating_point():
+            raise DataError(f"AdaptiveFeatureMask: data.x is {x.dtype}; make it a float tensor [N, F]")
         if self.rate == 0.0 or x.numel() == 0:
             return data
-        key = ("columns", self.centrality, x.detach(), *_graph(data))
-        risk = _RISKS.of(key, lambda: _risk_of_columns(data, self.centrality))
-        removed = _probabilities(risk, self.rate, self.cutoff)
+        key = ("nodes", self.centrality, int(data.num_nodes or 0), *_graph(data))
+        central = _RISKS.of(key, lambda: _centrality(data, self.centrality))
+        removed = _probabilities(_risk_of_columns(x.detach(), central), self.rate, self.cutoff)
         keep = draw_uniform(x.size(1), generator=generator, device=x.device, dtype=torch.float64) >= removed
         keep = keep.to(x.dtype)
         if x.layout == torch.sparse_csr:

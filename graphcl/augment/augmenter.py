@@ -17,9 +17,10 @@ from torch_geometric.data.storage import BaseStorage
 from torch_geometric.transforms import BaseTransform
 
 from graphcl.config import Config
-from graphcl.errors import DataError
+from graphcl.errors import DataError, RequestError
+from graphcl.hashing import is_undirected
 
-__all__ = ["Augmentation", "Augmenter", "check_input"]
+__all__ = ["Augmentation", "Augmenter"]
 
 _CURES = {
     "x": "set it to a float tensor [N, F]",
@@ -58,6 +59,8 @@ class Augmenter(Augmentation, BaseTransform):
     """Whether it takes a ``HeteroData``: each type of edges (of nodes) is treated alike."""
     differentiable: ClassVar[tuple[str, ...]] = ("x", "edge_weight")
     """Of which attributes gradients pass from the view to the graph."""
+    draws_alike_on_sparse: ClassVar[bool] = True
+    """Whether sparse features give the view of the dense ones from one seed."""
 
     def __call__(self, data: Data | HeteroData, generator: torch.Generator | None = None) -> Any:
         """A view of ``data``.
@@ -70,8 +73,18 @@ class Augmenter(Augmentation, BaseTransform):
             DataError: ``data`` is no graph this augmenter takes, lacks what it needs, or has edges or weights that
                 nothing can be computed on; the message names the class, the field and the cure.
         """
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise RequestError(
+                f"{type(self).__name__}: generator is a {type(generator).__name__}; "
+                "give a torch.Generator, such as torch.Generator().manual_seed(0)"
+            )
         check_input(self, data)
-        return self.forward(copy.copy(data), generator)
+        try:
+            return self.forward(copy.copy(data), generator)
+        except DataError as error:
+            if not str(error).startswith("data"):
+                raise
+            raise DataError(f"{type(self).__name__}: {error}") from None
 
     @abstractmethod
     def forward(self, data: Any, generator: torch.Generator | None = None) -> Any:
@@ -125,22 +138,29 @@ def check_input(part: Any, data: Any) -> None:
     for field in part.needs:
         if not any(store.get(field) is not None for store in stores):
             cure = _CURES.get(field, "set it first")
+            if field == "x" and part.takes_categories:
+                cure = "set it to categories, int64 [N, C]"
             raise DataError(f"{name}: data.{field} is missing; {cure}")
-    if "x" in part.needs:
-        for store in data.node_stores:
-            if store.get("x") is not None:
-                _check_features(name, store["x"], part.takes_sparse_features)
+    for store in data.node_stores:
+        _check_features(name, part, store)
     # what has no business with edges does not look at them
     for store in data.edge_stores if "edge_index" in part.needs else ():
         if store.get("edge_index") is not None:
             _check_edges(name, data, store)
+            if not part.takes_directed and not is_undirected(store["edge_index"]):
+                raise DataError(f"{name}: data.edge_index is directed; add the other directions with T.ToUndirected()")
 
 
-def _check_features(name: str, x: Any, sparse: bool) -> None:
-    if not isinstance(x, Tensor) or x.dim() != 2:
-        shape = list(x.shape) if isinstance(x, Tensor) else type(x).__name__
-        raise DataError(f"{name}: data.x is {shape}; make it a float tensor [N, F]")
-    if x.layout != torch.strided and not (sparse and x.layout == torch.sparse_csr):
+def _check_features(name: str, part: Any, store: BaseStorage) -> None:
+    x = store.get("x")
+    if x is not None and "x" in part.needs:
+        if not isinstance(x, Tensor) or x.dim() != 2:
+            shape = list(x.shape) if isinstance(x, Tensor) else type(x).__name__
+            raise DataError(f"{name}: data.x is {shape}; make it a matrix [N, F]")
+        if x.size(0) != int(store.num_nodes or 0):
+            raise DataError(f"{name}: data.x has {x.size(0)} rows for {store.num_nodes} nodes; mend one of the two")
+    layouts = (torch.strided, torch.sparse_csr) if part.takes_sparse_features else (torch.strided,)
+    if isinstance(x, Tensor) and x.layout not in layouts:
         raise DataError(f"{name}: data.x is sparse ({x.layout}); make it dense with data.x.to_dense()")
 
 
@@ -182,3 +202,14 @@ def _check_edges(name: str, data: Data | HeteroData, store: BaseStorage) -> None
             f"{name}: {where}.edge_weight holds NaN or infinite values, the first at edge {bad}; "
             "clean them, for example with torch.nan_to_num"
         )
+
+
+def refuse_negative(name: str, weight: Tensor | None) -> None:
+    """Refuse weights that no degree, centrality or walk is made of.
+
+    Raises:
+        DataError: some are negative.
+    """
+    if weight is not None and weight.numel() and float(weight.detach().min()) < 0:
+        bad = int((weight.detach() < 0).nonzero()[0, 0])
+        raise DataError(f"{name}: data.edge_weight is negative, first at edge {bad}; clamp it to 0, or drop it")

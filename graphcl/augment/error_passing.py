@@ -12,13 +12,14 @@ does the error that a wrong edge makes. Both views turn such weights into probab
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 
-from graphcl.alignment import append_edges, graph_of_nodes, keep_edges, node_offsets, plain_edge_index
+from graphcl.alignment import append_edges, graph_of_nodes, is_batch, keep_edges, node_offsets, plain_edge_index
 from graphcl.augment.augmenter import Augmenter
 from graphcl.config import Rate
 from graphcl.hashing import edge_coins, is_undirected
@@ -91,10 +92,10 @@ class ErrorPassingEdgeDropout(Augmenter):
         edges, n = plain_edge_index(data._store), int(data.num_nodes or 0)
         if self.rate == 0.0 or edges.size(1) == 0:
             return data
-        graph = graph_of_nodes(data)[edges[0]] if isinstance(data, Batch) else None
+        graph = graph_of_nodes(data)[edges[0]] if is_batch(data) else None
         risk = _RISKS.of((edges, graph), lambda: _risk(edges, n, graph))
-        removed = torch.mul(risk, self.rate)
-        keep_edges(data, data._store, edge_coins(edges, draw_seed(generator), removed))
+        keep = edge_coins(edges, draw_seed(generator), lambda place: risk[place] * self.rate)
+        keep_edges(data, data._store, keep)
         return data
 
 
@@ -149,10 +150,10 @@ class ErrorPassingEdgeAddition(Augmenter):
         offsets = node_offsets(data)
         home = graph_of_nodes(data)[joined[0]]
         added, like = [edges.new_empty(2, 0)], [proper.new_empty(0)]
-        for graph in range(offsets.numel() - 1):
-            first, last = int(offsets[graph]), int(offsets[graph + 1])
-            here = places_of(home == graph) if offsets.numel() > 2 else torch.arange(home.numel())
-            here = here.to(edges.device)
+        order = torch.sort(home, stable=True).indices
+        bounds = [0, *torch.bincount(home, minlength=offsets.numel() - 1).cumsum(0).tolist()]
+        for graph, (first, last) in enumerate(pairwise(offsets.tolist())):
+            here = order[bounds[graph] : bounds[graph + 1]]
             wanted = math.ceil(self.rate / _JOINED * here.numel() - 1e-9)
             if wanted == 0:
                 continue

@@ -17,14 +17,15 @@ In a ``HeteroData`` every type of nodes that has ``x`` is treated alike.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+import annotated_types
 import torch
 from torch import Tensor
-from torch_geometric.data import Batch, Data, HeteroData
+from torch_geometric.data import Data, HeteroData
 
-from graphcl.alignment import graph_of_nodes
-from graphcl.augment.augmenter import Augmenter
+from graphcl.alignment import graph_of_nodes, is_batch
+from graphcl.augment.augmenter import Augmenter, refuse_negative
 from graphcl.config import NonNegative, Positive, Rate, Size
 from graphcl.errors import DataError
 from graphcl.ops.propagate import gcn_operator, multiply
@@ -93,6 +94,7 @@ class FeatureMask(_FeatureView):
 
     def changed(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         """Multiply by one random row of zeros and ones."""
+        _refuse_categories("FeatureMask", x)
         if self.rate == 0.0:
             return x
         keep = draw_coins(x.size(1), rate=self.rate, generator=generator, device=x.device).to(x.dtype)
@@ -108,7 +110,7 @@ class FeatureDropout(_FeatureView):
     .. math:: \tilde x_{vf} = x_{vf}\, m_{vf}, \qquad m_{vf} \sim \mathrm{Bernoulli}(1 - rate)
 
     The values that stay are not rescaled (dropout would divide them by ``1 - rate``). Of sparse features only those
-    that are there have a coin.
+    that are there have a coin: from one seed they give another view than in dense form.
 
     Args:
         rate: probability that an entry is cleared, in [0, 1]; 1 clears all features.
@@ -128,17 +130,17 @@ class FeatureDropout(_FeatureView):
     """
 
     takes_sparse_features: ClassVar[bool] = True
+    draws_alike_on_sparse: ClassVar[bool] = False
 
     rate: Rate = 0.2
 
     def changed(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         """Clear the entries whose coin says so."""
+        _refuse_categories("FeatureDropout", x)
         if self.rate == 0.0:
             return x
         if x.layout == torch.sparse_csr:
-            # the coins of all entries, so that the view is that of the dense matrix
-            flat = torch.repeat_interleave(x.crow_indices().diff()) * x.size(1) + x.col_indices()
-            keep = draw_coins(*x.shape, rate=self.rate, generator=generator, device=x.device).flatten()[flat]
+            keep = draw_coins(x.values().numel(), rate=self.rate, generator=generator, device=x.device)
             return _with_values(x, x.values() * keep)
         return torch.where(
             draw_coins(*x.shape, rate=self.rate, generator=generator, device=x.device), x, x.new_zeros(())
@@ -217,7 +219,7 @@ class AtomMask(_FeatureView):
     takes_categories: ClassVar[bool] = True
 
     rate: Rate = 0.2
-    token: Size = 119
+    token: Annotated[int, annotated_types.Ge(0)] = 119
 
     def changed(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         """Put the token in place of the rows whose coin says so."""
@@ -227,6 +229,8 @@ class AtomMask(_FeatureView):
             )
         if self.rate == 0.0:
             return x
+        if x.dtype == torch.bool:
+            raise DataError("AtomMask: data.x is torch.bool; it masks categories, int64 [N, C]")
         if self.token > torch.iinfo(x.dtype).max:
             raise DataError(f"AtomMask: data.x is {x.dtype}, too narrow for token = {self.token}; make it int64")
         keep = draw_coins(x.size(0), 1, rate=self.rate, generator=generator, device=x.device)
@@ -380,7 +384,7 @@ class FeatureMixup(Augmenter):
         if self.strength == 0.0:
             return data
         other = draw_order(x.size(0), generator=generator, device=x.device)
-        if isinstance(data, Batch):
+        if is_batch(data):
             # sorted by the graph they come from, random nodes of a graph stand in the places of its nodes
             other = other[torch.sort(graph_of_nodes(data)[other], stable=True).indices]
         share = draw_uniform(x.size(0), 1, generator=generator, device=x.device, dtype=x.dtype) * self.strength
@@ -468,6 +472,7 @@ def _propagated(name: str, data: Data, steps: int, step: Callable[[Tensor, Tenso
     x = data.x
     _refuse_categories(name, x)
     weight = data.get("edge_weight")
+    refuse_negative(name, weight)
     pattern, values = gcn_operator(data.edge_index, x.size(0), weight, x.dtype)
     for _ in range(steps):
         x = step(x, multiply(pattern, values.to(x.dtype), x))

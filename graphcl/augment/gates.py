@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 
-from graphcl.alignment import graph_of_nodes, plain_edge_index, set_edge_weight
+from graphcl.alignment import graph_of_nodes, is_batch, plain_edge_index, set_edge_weight
 from graphcl.augment.learned import LearnedAugmenter, LearnedView
 from graphcl.hashing import edge_uniform
 from graphcl.remembered import Remembered
@@ -138,7 +138,7 @@ def mean_by_graph(values: Tensor, data: Data, edge_index: Tensor) -> Tensor:
         data: the graph or batch.
         edge_index: its edges.
     """
-    if not isinstance(data, Batch):
+    if not is_batch(data):
         return values.mean()
     graph = graph_of_nodes(data)[edge_index[0]]
     counts = torch.bincount(graph, minlength=data.num_graphs)
@@ -181,6 +181,8 @@ class EdgeView(LearnedView):
         """Weigh the edges."""
         edges = plain_edge_index(data._store)
         if edges.size(1) == 0:
+            # no edge, no weight, but the form of other views: lists of them can be put into a batch
+            set_edge_weight(data, data._store, data.x.new_empty(0))
             return data, self.score.first.weight.new_zeros(())
         pairs, place = undirected_pairs(edges, data.x.size(0))
         logits = self.score(self.embed(data, edges), pairs)

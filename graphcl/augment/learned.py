@@ -111,6 +111,15 @@ class LearnedAugmenter(Augmentation, ABC):
     direction: Direction | None
     """``cooperate``: descend the loss; ``oppose``: climb it; ``None``: what its parts say."""
 
+    def __call__(self, *_: Any) -> Any:
+        """Refuse: a recipe has no weights, its view has.
+
+        Raises:
+            RequestError: always, naming the way.
+        """
+        name = type(self).__name__
+        raise RequestError(f"{name} has weights, which are built first: view = {name}().build(GraphShape.of(data))")
+
     def build(self, shape: GraphShape, generator: torch.Generator | None = None) -> "LearnedView":
         """The view with freshly initialised parameters.
 

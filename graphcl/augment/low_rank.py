@@ -206,7 +206,7 @@ class LowRankView(Augmenter):
     """
 
     takes_sparse_features: ClassVar[bool] = True
-    differentiable: ClassVar[tuple[str, ...]] = ()
+    differentiable: ClassVar[tuple[str, ...]] = ("x",)
 
     rank: Size = 5
     k: Size = 32
@@ -217,6 +217,8 @@ class LowRankView(Augmenter):
         store = data._store
         edges, weight = plain_edge_index(store), store.get("edge_weight")
         if edges.size(1) == 0:
+            # no edge, but the form of other views: lists of them can be put into a batch
+            replace_edges(data, store, edges, torch.empty(0, device=edges.device))
             return data
         if weight is not None:
             weight = weight.detach().flatten()
@@ -238,7 +240,7 @@ class LowRankView(Augmenter):
 
     def _view(self, edges: Tensor, weight: Tensor | None, offsets: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         n, sizes = int(offsets[-1]), offsets.diff()
-        # a fixed start: the view is that of the graph alone
+        # a fixed start, of which a graph of a batch gets its part: a second call finds the same view
         start = draw_normal(
             n,
             self.rank + _SPARE,

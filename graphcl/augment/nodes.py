@@ -17,11 +17,12 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Batch, Data, HeteroData
+from torch_geometric.data import Data, HeteroData
 
 from graphcl.alignment import (
     append_nodes,
     arrange_edges,
+    is_batch,
     keep_nodes,
     node_offsets,
     plain_edge_index,
@@ -100,6 +101,13 @@ def drawn_roots(data: Data, count: int, generator: torch.Generator | None) -> Te
     return roots[sizes > 0]
 
 
+def _keep_few(data: Data, chosen: Tensor, pointer: Tensor, columns: Tensor, others: Tensor) -> None:
+    """The subgraph of the chosen nodes, whose edges are looked for in their lists alone; ``others``: the other ends."""
+    nodes = places_of(chosen)
+    candidates = columns[listed(pointer, nodes)]
+    keep_nodes(data, {None: nodes}, candidates[chosen[others[candidates]]].sort().values)
+
+
 @dataclass(frozen=True)
 class EgoNet(Augmenter):
     r"""The neighbourhood of random roots: all nodes whose messages reach one of them within ``hops`` steps.
@@ -145,7 +153,7 @@ class EgoNet(Augmenter):
             if front.numel() == 0:
                 break
             reached[front] = True
-        keep_nodes(data, {None: places_of(reached)})
+        _keep_few(data, reached, pointer, columns, edges[0])
         return data
 
 
@@ -200,7 +208,7 @@ class RandomWalkSubgraph(Augmenter):
             step = edges[1, columns[(pointer[now] + (draws[0] * degree).long()).clamp(max=columns.numel() - 1)]]
             now = torch.where((degree == 0) | (draws[1] < self.teleport), start, step)
             visited[now] = True
-        keep_nodes(data, {None: places_of(visited)})
+        _keep_few(data, visited, pointer, columns, edges[1])
         return data
 
 
@@ -263,7 +271,7 @@ class HalfHop(Augmenter):
         slow_nodes[new] = True
         set_node_mask(data, "slow_node_mask", slow_nodes)
         _unlabelled(data, new)
-        if isinstance(data, Batch):
+        if is_batch(data):
             joined = place[joined]
         arrange_edges(data, data._store, joined, torch.cat([rest, rows, rows, rows]))
         return data

@@ -49,6 +49,8 @@ def edge_similarity(x: Tensor, edge_index: Tensor) -> Tensor:
 def _float_features(name: str, x: Tensor) -> Tensor:
     if not x.is_floating_point():
         raise DataError(f"{name}: data.x is {x.dtype}; make it a float tensor [N, F] to compare its rows")
+    if not bool(x.detach().sum().isfinite()) and not bool(x.detach().isfinite().all()):
+        raise DataError(f"{name}: data.x holds NaN or infinite values; clean them, for example with torch.nan_to_num")
     return x
 
 

@@ -84,4 +84,4 @@ class TwoView(Method):
 
     def after_step(self, progress: float) -> None:
         """Move the schedules of the views."""
-        self.now = tuple(view.at(progress) if isinstance(view, Augmenter) else view for view in self.views)
+        self.now = tuple(view.at(progress) for view in self.views)

@@ -317,7 +317,7 @@ def diffusion_edges(
     known = _DIFFUSED.find(lambda item: item.walk is walk and (item.offsets, item.options) == (bounds, options))
     if known is None:
         with torch.inference_mode(False), torch.no_grad():
-            kept = _Kept(num_nodes * (k or 32), walk.degree.device)
+            kept = _Kept(num_nodes * min(k or 32, num_nodes), walk.degree.device)
             for begin, end, width in _chunks(bounds):
                 for entries in _entries(walk.part(begin, end), begin, bounds, width, options):
                     kept.add(*entries)

@@ -211,6 +211,8 @@ class _Trial:
         self.promises.require(out.x.layout == torch.sparse_csr, "sparse features stay sparse")
         out.x = out.x.to_dense()
         dense = self.view(first)
+        if not getattr(self.part, "draws_alike_on_sparse", True):
+            return
         close = torch.allclose(out.x, dense.x)
         out.x = dense.x
         self.promises.require(close and same_graph(out, dense), "sparse features give the view of the dense ones")

@@ -103,14 +103,14 @@ def test_numbers_have_53_bits_and_never_reach_one(monkeypatch):
 def test_coins_of_many_rates_follow_the_numbers(ordered):
     index = torch.randint(500, (2, 20_000), generator=torch.Generator().manual_seed(0))
     rates = torch.rand(20_000, generator=torch.Generator().manual_seed(1))
-    coins, numbers = edge_coins(index, 6, rates, ordered=ordered), edge_uniform(index, 6, ordered=ordered)
+    coins, numbers = edge_coins(index, 6, rates.__getitem__, ordered=ordered), edge_uniform(index, 6, ordered=ordered)
     # 24 bits decide: who comes nearer to the rate than that may fall on either side
     clear = (numbers - rates.double()).abs() > 2.0**-23
     assert int(clear.sum()) > 19_990
     assert torch.equal(coins[clear], (numbers >= rates)[clear])
-    assert bool(edge_coins(index, 6, torch.zeros(20_000)).all())
-    assert not bool(edge_coins(index, 6, torch.ones(20_000)).any())
-    there, back = edge_coins(torch.cat([index, index.flip(0)], 1), 6, rates.repeat(2)).chunk(2)
+    assert bool(edge_coins(index, 6, torch.zeros(20_000).__getitem__).all())
+    assert not bool(edge_coins(index, 6, torch.ones(20_000).__getitem__).any())
+    there, back = edge_coins(torch.cat([index, index.flip(0)], 1), 6, rates.repeat(2).__getitem__).chunk(2)
     assert torch.equal(there, back)
 
 

@@ -573,7 +573,7 @@ def test_graphs_without_edges_can_be_trained_on():
     for recipe in (LearnedEdgeDropout(), LearnedEdgeNoise(penalty=1.0)):
         out, price = built(recipe).penalised(bare(), generator())
         assert float(price) == 0.0
-        assert out.get("edge_weight") is None
+        assert out.edge_weight.shape == (0,)  # of the form of other views
         (contrast(frozen_encoder(), bare(), out) + price).backward()
 
 
@@ -744,6 +744,21 @@ def test_on_a_gpu(recipe):
         assert torch.allclose(value, out[key].cpu(), atol=1e-4)
     if list(view.parameters()):
         (out.x.sum() + out.edge_weight.sum() + price).backward()
+
+
+def test_schedules_inside_of_learned_views_move_with_the_training():
+    data = graph()
+    recipe = LearnedChain((Scheduled(EdgeDropout(), {"rate": Ramp(0.0, 1.0)}), LearnedEdgeNoise()))
+    view = recipe.build(GraphShape.of(data), generator())
+    method = TwoView(GCN(data.num_features, [8]), MLP(8, 8, 8), (EdgeDropout(0.2), view), InfoNCE(0.5))
+    assert method.now[1](data, generator()).num_edges == data.num_edges
+    method.after_step(1.0)
+    assert method.now[1](data, generator()).num_edges == 0
+
+
+def test_a_recipe_that_is_called_says_that_it_is_built_first():
+    with pytest.raises(RequestError, match=r"LearnedEdgeDropout has weights, which are built first: view = Learned"):
+        LearnedEdgeDropout()(graph())
 
 
 @pytest.mark.parametrize("direction", ["cooperate", "oppose"])

@@ -1,6 +1,7 @@
 """Work in pieces gives what work in one gives, on any number of threads, in a fork too."""
 
 import multiprocessing
+import threading
 
 import pytest
 import torch
@@ -82,6 +83,60 @@ def test_a_fork_has_threads_of_its_own():
     child.start()
     assert queue.get(timeout=60) == 5 * PIECE
     child.join(timeout=60)
+
+
+def test_work_inside_of_work_is_done_in_place():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    seen = torch.zeros(4 * PIECE, dtype=torch.long)
+
+    def outer(begin, end):
+        def inner(first, last):
+            seen[begin + first : begin + last] += 1
+
+        over_pieces(inner, end - begin, 1000)
+
+    over_pieces(outer, seen.numel())
+    torch.set_num_threads(before)
+    assert bool((seen == 1).all())
+
+
+def test_tensors_of_inference_mode_can_be_written_to(threads):
+    with torch.inference_mode():
+        mask = torch.rand(4 * PIECE) < 0.5
+        columns, _ = kept_columns(mask, torch.arange(4 * PIECE).repeat(2, 1))
+        assert columns.is_inference()
+    assert torch.equal(columns[0], mask.nonzero().flatten())
+
+
+def _alone(queue):
+    over_pieces(lambda begin, end: None, 5 * PIECE)
+    queue.put("done")
+
+
+def test_a_fork_made_while_another_thread_works_does_not_wait_for_it():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    inside, go = threading.Event(), threading.Event()
+
+    def slow(begin, end):
+        inside.set()
+        go.wait(60)
+
+    worker = threading.Thread(target=over_pieces, args=(slow, 5 * PIECE))
+    worker.start()
+    assert inside.wait(60)
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_alone, args=(queue,))
+    child.start()
+    try:
+        assert queue.get(timeout=60) == "done"
+    finally:
+        go.set()
+        worker.join(timeout=60)
+        child.join(timeout=60)
+        torch.set_num_threads(before)
 
 
 def test_rows_of_a_piece():
