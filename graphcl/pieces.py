@@ -131,19 +131,23 @@ def kept_columns(
         ``matrix[:, keep]``, looked up, and each ``vector[keep]``.
     """
     tables = tables or [None] * matrix.size(0)
+    if keep.numel() <= PIECE or keep.device.type != "cpu":
+        rows = places_of(keep)
+        ends = [row.index_select(0, rows) for row in matrix]
+        found = [x if table is None else table.index_select(0, x) for x, table in zip(ends, tables, strict=True)]
+        return torch.stack(found), [vector.index_select(0, rows) for vector in vectors]
     counts = torch.zeros(-(-keep.numel() // PIECE) + 1, dtype=torch.int64)
-    size = PIECE if keep.device.type == "cpu" else max(keep.numel(), 1)
 
     def count(begin: int, end: int) -> None:
         counts[begin // PIECE + 1] = int(keep[begin:end].count_nonzero())
 
-    over_pieces(count, keep.numel(), size)
+    over_pieces(count, keep.numel())
     places = counts.cumsum(0).tolist()
     columns = matrix.new_empty(matrix.size(0), places[-1])
     outs = [vector.new_empty(places[-1], *vector.shape[1:]) for vector in vectors]
 
     def fill(begin: int, end: int) -> None:
-        place = slice(places[begin // PIECE], places[begin // PIECE + 1] if size == PIECE else None)
+        place = slice(places[begin // PIECE], places[begin // PIECE + 1])
         rows = places_of(keep[begin:end])
         for row, table, out in zip(matrix, tables, columns, strict=True):
             if table is None:
@@ -153,5 +157,5 @@ def kept_columns(
         for vector, out in zip(vectors, outs, strict=True):
             torch.index_select(vector[begin:end], 0, rows, out=out[place])
 
-    over_pieces(fill, keep.numel(), size)
+    over_pieces(fill, keep.numel())
     return columns, outs

@@ -12,6 +12,7 @@ from .promises import check_config as check_config
 from .promises import leaves_global_random_state as leaves_global_random_state
 from .promises import same_graph as same_graph
 from .promises import sample_graph as sample_graph
+from .promises import tensors_of as tensors_of
 from .views import check_augmenter as check_augmenter
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "leaves_global_random_state",
     "same_graph",
     "sample_graph",
+    "tensors_of",
 ]

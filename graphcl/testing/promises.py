@@ -2,10 +2,12 @@
 
 import copy
 import json
+import random
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
@@ -14,7 +16,15 @@ from graphcl.config import Config, decode, encode
 from graphcl.errors import GraphclError, RequestError
 from graphcl.seeding import Seeds
 
-__all__ = ["ContractError", "Promises", "check_config", "leaves_global_random_state", "same_graph", "sample_graph"]
+__all__ = [
+    "ContractError",
+    "Promises",
+    "check_config",
+    "leaves_global_random_state",
+    "same_graph",
+    "sample_graph",
+    "tensors_of",
+]
 
 
 class ContractError(GraphclError, AssertionError):
@@ -62,24 +72,33 @@ def sample_graph(seed: int = 0, nodes: int = 60, *, directed: bool = False) -> D
     )
 
 
-def _tensors(data: Data) -> dict[str, Tensor]:
+def tensors_of(data: Data) -> dict[str, Tensor]:
+    """All tensors of a graph by name."""
     return {name: value for name, value in data.to_dict().items() if isinstance(value, Tensor)}
 
 
 def same_graph(a: Data, b: Data) -> bool:
     """Whether two graphs have the same tensors, bit for bit."""
-    mine, other = _tensors(a), _tensors(b)
+    mine, other = tensors_of(a), tensors_of(b)
     return mine.keys() == other.keys() and all(torch.equal(mine[name], other[name]) for name in mine)
 
 
 def leaves_global_random_state(call: Callable[[], Any]) -> bool:
-    """Whether a call leaves torch's generator as it was."""
+    """Whether a call leaves the generators of torch, NumPy and Python as they were."""
     with torch.random.fork_rng(devices=[]):
         # a state of its own: a part that always seeds the process alike would leave its own state as it found it
         torch.manual_seed(0x5EED)
-        before = torch.get_rng_state()
-        call()
-        return torch.equal(before, torch.get_rng_state())
+        kept = random.getstate(), np.random.get_state()  # noqa: NPY002
+        random.seed(0x5EED)
+        np.random.seed(0x5EED)  # noqa: NPY002
+        before = torch.get_rng_state(), random.getstate(), str(np.random.get_state())  # noqa: NPY002
+        try:
+            call()
+            after = torch.get_rng_state(), random.getstate(), str(np.random.get_state())  # noqa: NPY002
+        finally:
+            random.setstate(kept[0])
+            np.random.set_state(kept[1])  # noqa: NPY002
+        return torch.equal(before[0], after[0]) and before[1:] == after[1:]
 
 
 def check_config(config: Config) -> list[str]:

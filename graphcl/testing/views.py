@@ -17,7 +17,14 @@ from graphcl.augment.augmenter import Augmentation, Augmenter
 from graphcl.augment.learned import LearnedAugmenter
 from graphcl.errors import DataError, GraphclError, RequestError
 from graphcl.graph import GraphShape, check_graph, is_symmetric
-from graphcl.testing.promises import Promises, check_config, leaves_global_random_state, same_graph, sample_graph
+from graphcl.testing.promises import (
+    Promises,
+    check_config,
+    leaves_global_random_state,
+    same_graph,
+    sample_graph,
+    tensors_of,
+)
 
 __all__ = ["check_augmenter"]
 
@@ -47,6 +54,7 @@ def check_augmenter(augmenter: Augmentation) -> list[str]:
     else:
         trial = _Trial(promises, augmenter, augmenter, augmenter)
     trial.purity()
+    trial.draws()
     trial.symmetry()
     trial.memory()
     trial.compose()
@@ -111,6 +119,7 @@ def _numbered(data: Data) -> Data:
     data = copy.copy(data)
     data.n_id = torch.arange(int(data.num_nodes or 0))
     data.e_id = torch.arange(data.num_edges)
+    data.train_mask = data.n_id % 3 == 0
     data.position = torch.stack([data.n_id, -data.n_id, data.n_id**2], 1).double()
     data.edge_attr = torch.stack([data.e_id, data.e_id**2], 1).double()
     return data
@@ -170,8 +179,29 @@ class _Trial:
                 if name in ("y", "train_mask"):
                     require(value.size(0) == nodes, "node attributes stay aligned with the nodes")
             self.usable(out)
+            require(out.x.dtype == data.x.dtype, "features keep their type")
+            learned = not self.fixed
+            require(
+                learned or not any(v.requires_grad for v in tensors_of(out).values()), "a fixed view is a plain one"
+            )
         if not self.part.takes_directed:
             self.refused(_graph(self.part, 2, directed=True), "edge_index")
+
+    def draws(self) -> None:
+        """Two views from one generator are two draws; nothing that is handed out is handed out again."""
+        first, source = _graph(self.part, 0), torch.Generator().manual_seed(1)
+        views = [self.call(first, source) for _ in range(6)]
+        alike = [same_graph(views[0], view) for view in views[1:]]
+        apart = [same_graph(self.view(first, 1), self.view(first, seed)) for seed in range(2, 7)]
+        self.promises.require(any(apart) or not all(alike), "a generator is advanced by what is drawn")
+        once = self.view(first)
+        expected = {name: value.detach().clone() for name, value in tensors_of(once).items()}
+        for name, value in tensors_of(once).items():
+            if name not in first or value.data_ptr() != first[name].data_ptr():
+                value.detach().zero_()
+        again = tensors_of(self.view(first))
+        same = all(torch.equal(again[name], value) for name, value in expected.items())
+        self.promises.require(same, "what is done to a view reaches no other one")
 
     def symmetry(self) -> None:
         first = _graph(self.part, 0)
@@ -249,9 +279,9 @@ class _Trial:
         codes = set(map(tuple, data.edge_index.t().tolist()))
         for seed in range(3):
             out = self.view(data, seed)
-            known = ~out.slow_node_mask if "slow_node_mask" in out else torch.ones_like(out.n_id, dtype=torch.bool)
+            known = _known(out)
             nodes = out.n_id[known]
-            fits = torch.equal(out.position[known], data.position[nodes]) and torch.equal(out.y[known], data.y[nodes])
+            fits = all(torch.equal(out[name][known], data[name][nodes]) for name in ("position", "y", "train_mask"))
             self.promises.require(fits, "what lies on a node goes with it")
             if self.part.keeps_nodes:
                 self.promises.require(torch.equal(out.n_id, data.n_id), "nodes keep their order")
@@ -279,8 +309,20 @@ class _Trial:
             self.usable(graph)
             require(int(graph.num_nodes or 0) > 0, "no graph of a batch loses all its nodes")
             require(int(graph.graph_label) == number, "a batch of views can be taken apart")
-            nodes = graph.n_id if "slow_node_mask" not in graph else graph.n_id[~graph.slow_node_mask]
+            nodes = graph.n_id[_known(graph)]
             require(bool((nodes < member.num_nodes).all()), "graphs of a batch never mix")
+            known = (
+                ~graph.slow_node_mask if "slow_node_mask" in graph else torch.ones_like(graph.n_id, dtype=torch.bool)
+            )
+            fits = all(torch.equal(graph[name][known], member[name][nodes]) for name in ("position", "y", "train_mask"))
+            require(fits, "what lies on a node goes with it")
+            if "e_id" in graph:
+                require(torch.equal(graph.edge_attr, member.edge_attr[graph.e_id]), "what lies on an edge goes with it")
+        seen = [self.view(batch, seed).to_data_list() for seed in range(8)]
+        changed = [
+            any(not same_graph(views[number], member) for views in seen) for number, member in enumerate(members)
+        ]
+        require(all(changed) or not any(changed), "every graph of a batch is treated", changed)
         again = Batch.from_data_list(apart)
         require(torch.equal(again.edge_index, out.edge_index), "a batch of views can be taken apart")
         require(
@@ -424,6 +466,11 @@ class _Trial:
             self.promises.require(flows, "gradients pass through what it says", name)
 
 
+def _known(out: Data) -> Tensor:
+    """Which nodes of a view are nodes of the graph, ``bool [N]``."""
+    return ~out.slow_node_mask if "slow_node_mask" in out else torch.ones_like(out.n_id, dtype=torch.bool)
+
+
 def _detached(data: Data) -> Data:
     out = copy.copy(data)
     if out.get("edge_weight") is not None:
@@ -433,7 +480,7 @@ def _detached(data: Data) -> Data:
 
 def _profile(out: Data, n: int) -> Tensor:
     """What a view makes of each node of the graph: whether it is there, its degree and weight, its features."""
-    known = ~out.slow_node_mask if "slow_node_mask" in out else torch.ones_like(out.n_id, dtype=torch.bool)
+    known = _known(out)
     weight = out.edge_weight.detach().double() if out.get("edge_weight") is not None else torch.ones(out.num_edges)
     nodes = int(out.num_nodes or 0)
     ones = torch.ones(out.num_edges, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Personalised PageRank of all nodes, the 32 largest entries of each row: graphcl, or PyG's GDC over the dense inverse."""
+"""Personalised PageRank of all nodes, the 32 largest entries of each: graphcl, or PyG's GDC over the dense inverse."""
 
 from collections.abc import Callable
 
