@@ -24,7 +24,7 @@ entries that are kept take 20 bytes each, and about 100 while both directions of
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ from torch import Tensor
 from graphcl.ops.kernels import Kernel, Teleport
 from graphcl.ops.propagate import Pattern, multiply
 from graphcl.ops.walk import Walk, walk_operator, walk_operator_reference
+from graphcl.pieces import each_worker
 from graphcl.remembered import Remembered
 
 __all__ = ["diffusion_edges", "diffusion_reference", "expand", "nearness", "push", "sweep_cut", "sweep_cut_reference"]
@@ -50,7 +51,7 @@ LOCAL = 2**15
 _FEW = 2**15
 _WIDEST = 2**7
 _PIECE = 2**19
-_SOURCES = 2**6
+_SOURCES = 2**5
 _PRODUCTS = 2**22
 # one product of a push takes the time of so many of an expansion
 _DEARER = 256
@@ -375,14 +376,22 @@ def _entries(
     sources = torch.sort(walk.degree, stable=True).indices
     if isinstance(kernel, Teleport) and device.type == "cpu" and n > LOCAL:
         size = max(1, min(_SOURCES, BUDGET // (16 * n)))
-        residual = np.empty(size * n, np.float32)
+        # a block for each thread: SciPy's products let the others run
+        workers = max(1, min(torch.get_num_threads(), 8, BUDGET // (16 * n * size)))
+        residuals = np.empty((workers, size * n), np.float32)
         while sources.numel():
-            block = sources[:size]
-            entries = _pushed(walk, kernel, block, k, threshold, tolerance, residual)
-            if entries is None:
+            blocks = sources[: size * workers].split(size)
+
+            def work(number: int, blocks: tuple[Tensor, ...] = blocks) -> Entries | None:
+                return _pushed(walk, kernel, blocks[number], k, threshold, tolerance, residuals[number])
+
+            found = list(takewhile(lambda entries: entries is not None, each_worker(work, len(blocks))))
+            for entries in found:
+                assert entries is not None
+                yield entries[0] + begin, entries[1] + begin, entries[2]
+            sources = sources[sum(block.numel() for block in blocks[: len(found)]) :]
+            if len(found) < len(blocks):
                 break
-            yield entries[0] + begin, entries[1] + begin, entries[2]
-            sources = sources[block.numel() :]
     size = max(1, min(_WIDEST, BUDGET // (16 * n), sources.numel()))
     expansion = _Expansion(walk, kernel, size, turned=True)
     buffers = torch.empty(3, n * size, device=device)
