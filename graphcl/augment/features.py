@@ -12,7 +12,7 @@
 | `FeatureMixup` | rows move towards random other rows | none |
 | `FeatureSmoothing`, `FeatureSharpening` | rows move towards, away from, the mean of their neighbours | none |
 
-In a ``HeteroData`` every type of nodes that has ``x`` is treated alike.
+In a ``HeteroData`` every type of nodes that has ``x`` is treated alike. Masks multiply by zero, so that NaN stays NaN.
 """
 
 from collections.abc import Callable
@@ -142,9 +142,8 @@ class FeatureDropout(_FeatureView):
         if x.layout == torch.sparse_csr:
             keep = draw_coins(x.values().numel(), rate=self.rate, generator=generator, device=x.device)
             return _with_values(x, x.values() * keep)
-        return torch.where(
-            draw_coins(*x.shape, rate=self.rate, generator=generator, device=x.device), x, x.new_zeros(())
-        )
+        keep = draw_coins(*x.shape, rate=self.rate, generator=generator, device=x.device)
+        return keep.to(x.dtype).mul_(x)
 
 
 @dataclass(frozen=True)
