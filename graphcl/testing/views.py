@@ -54,7 +54,6 @@ def check_augmenter(augmenter: Augmentation) -> list[str]:
     else:
         trial = _Trial(promises, augmenter, augmenter, augmenter)
     trial.purity()
-    trial.draws()
     trial.symmetry()
     trial.memory()
     trial.compose()
@@ -67,6 +66,7 @@ def check_augmenter(augmenter: Augmentation) -> list[str]:
     trial.hostile()
     trial.equivariance()
     trial.gradients()
+    trial.draws()
     return promises.kept
 
 
@@ -304,7 +304,10 @@ class _Trial:
         out = self.view(batch)
         require(out.num_graphs == 3, "a batch keeps its graphs")
         require(torch.equal(out.graph_label, batch.graph_label), "a batch keeps what belongs to a graph")
-        apart = out.to_data_list()
+        try:
+            apart = out.to_data_list()
+        except Exception as error:
+            self.promises.require(False, "a batch of views can be taken apart", f"{type(error).__name__}: {error}")
         for number, (graph, member) in enumerate(zip(apart, members, strict=True)):
             self.usable(graph)
             require(int(graph.num_nodes or 0) > 0, "no graph of a batch loses all its nodes")

@@ -9,11 +9,12 @@ import sys
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from graphcl.augment import Augmenter, Chain, EdgeDropout, FeatureMask
+from graphcl.augment import Augmenter, Chain, EdgeDropout, FeatureMask, NodeDropout
 from graphcl.catalogue import KINDS, entries
 from graphcl.config import Positive, Rate
 from graphcl.data.store import find_files
@@ -301,7 +302,96 @@ class DropsNodesButNotTheirLabels(Augmenter):
         return data
 
 
+@dataclass(frozen=True)
+class ReseedsNumpy(EdgeDropout):
+    def forward(self, data, generator=None):
+        np.random.seed(0)  # noqa: NPY002
+        return super().forward(data, generator)
+
+
+@dataclass(frozen=True)
+class TreatsTheFirstGraphOnly(Augmenter):
+    needs = ("x",)
+
+    def forward(self, data, generator=None):
+        noise = torch.randn(data.x.shape, generator=generator)
+        first = data.batch == 0 if "batch" in data else torch.ones(data.num_nodes, dtype=torch.bool)
+        data.x = data.x + noise * first[:, None]
+        return data
+
+
+@dataclass(frozen=True)
+class AlwaysTheSameDraw(Augmenter):
+    needs = ("x",)
+
+    def forward(self, data, generator=None):
+        seed = generator.initial_seed() if generator is not None else int(torch.randint(9**9, ()))
+        data.x = data.x + torch.randn(data.x.shape, generator=torch.Generator().manual_seed(seed))
+        return data
+
+
+@dataclass(frozen=True)
+class HandsOutWhatItKeeps(Augmenter):
+    needs = ("x",)
+    store: ClassVar[list] = []
+
+    def forward(self, data, generator=None):
+        for graph, view in self.store:
+            if graph.shape == data.x.shape and torch.equal(graph, data.x):
+                data.x = view
+                return data
+        self.store.append((data.x.clone(), data.x * 2))
+        data.x = self.store[-1][1]
+        return data
+
+
+@dataclass(frozen=True)
+class DropsNodesButNotTheirMasks(NodeDropout):
+    def forward(self, data, generator=None):
+        before = data.train_mask if "train_mask" in data else None
+        out = super().forward(data, generator)
+        if before is not None:
+            out.train_mask = before[: out.num_nodes]
+        return out
+
+
+@dataclass(frozen=True)
+class MakesDoubles(Augmenter):
+    needs = ("x",)
+
+    def forward(self, data, generator=None):
+        data.x = data.x + torch.randn(data.x.shape, generator=generator, dtype=torch.float64)
+        return data
+
+
+@dataclass(frozen=True)
+class ForgetsHowBatchesAreCut(EdgeDropout):
+    def forward(self, data, generator=None):
+        cuts = getattr(data, "_slice_dict", None)
+        out = super().forward(data, generator)
+        if cuts is not None:
+            out._slice_dict = cuts
+        return out
+
+
+@dataclass(frozen=True)
+class ChangesAtRateZero(EdgeDropout):
+    takes_sparse_features = False
+
+    def forward(self, data, generator=None):
+        data.x = data.x + 1e-3
+        return super().forward(data, generator)
+
+
 AUGMENTERS = [
+    (ReseedsNumpy, "with a generator the global one stays"),
+    (TreatsTheFirstGraphOnly, "every graph of a batch is treated"),
+    (AlwaysTheSameDraw, "a generator is advanced by what is drawn"),
+    (HandsOutWhatItKeeps, "what is done to a view reaches no other one"),
+    (DropsNodesButNotTheirMasks, "what lies on a node goes with it"),
+    (MakesDoubles, "features keep their type"),
+    (ForgetsHowBatchesAreCut, "a batch of views can be taken apart"),
+    (ChangesAtRateZero, "rate 0 leaves the graph as it is"),
     (WritesThroughTheCopy, "the input is never changed"),
     (RaisesTheCallersWeights, "the input is never changed"),
     (Inverted, "removes the share that `rate` says"),
@@ -532,7 +622,8 @@ def test_a_broken_method_is_caught(cls, promise):
 
 
 def test_a_recipe_that_is_not_deterministic_is_caught():
-    broken("the same seed gives the same bits", check_recipe, NotDeterministic())
+    # it draws on Python's own generator, which no seed of ours reaches
+    broken("the global random state stays as it was", check_recipe, NotDeterministic())
 
 
 def test_a_recipe_deaf_to_its_seed_is_caught():
