@@ -5,6 +5,7 @@ the augmenter of its progress and calls that, so that nothing here has a state.
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
@@ -26,8 +27,9 @@ class _Composition(Augmenter):
 
     needs = ()
 
+    @abstractmethod
     def parts(self) -> tuple[Augmenter, ...]:
-        raise NotImplementedError
+        """Said by the subclass."""
 
     @property
     def keeps_symmetry(self) -> bool:  # type: ignore[override]

@@ -20,6 +20,7 @@ costs a comparison. No gradient passes to the weights.
 `graphcl.ops.diffuse` says how the rows are found, how exactly, and in how many bytes.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -80,8 +81,9 @@ class _Diffusion(Augmenter):
             )
 
     @property
+    @abstractmethod
     def kernel(self) -> Kernel:
-        raise NotImplementedError
+        """Said by the subclass."""
 
     def forward(self, data: Data, generator: torch.Generator | None = None) -> Data:
         """Replace the edges."""

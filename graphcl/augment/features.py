@@ -15,6 +15,7 @@
 In a ``HeteroData`` every type of nodes that has ``x`` is treated alike. Masks multiply by zero, so that NaN stays NaN.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -59,8 +60,9 @@ class _FeatureView(Augmenter):
                 store["x"] = self.changed(store["x"], generator)
         return data
 
+    @abstractmethod
     def changed(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        raise NotImplementedError
+        """Said by the subclass."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ Whether the spectrum is what matters is disputed: Jian et al., Rethinking spectr
 self-supervised learning, 2024 (arXiv 2405.19600), find plain edge perturbation as good or better at the same budget.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -186,8 +187,9 @@ class _SpectralView(Augmenter):
         arrange_edges(data, store, torch.cat([flips.edges[:, stay], added], 1), torch.cat([stay, like]))
         return data
 
+    @abstractmethod
     def _slope(self, pairs: _Pairs) -> _Slope:
-        raise NotImplementedError
+        """Said by the subclass."""
 
     def _flips(self, data: Data, generator: torch.Generator | None) -> _Flips:
         edges, offsets, weight = plain_edge_index(data._store), node_offsets(data), data.get("edge_weight")

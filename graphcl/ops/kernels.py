@@ -10,6 +10,7 @@ Those in the Chebyshev basis are not negative and sum to one too, and fall off m
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,20 +25,20 @@ PRECISION = 2.5e-6
 """What an expansion may leave out of an entry; rounding in float32 is of the same size."""
 
 
-class Kernel:
+class Kernel(ABC):
     """The coefficients of a diffusion, in two bases; frozen dataclasses, so that they can be compared."""
 
+    @abstractmethod
     def powers(self) -> Iterator[float]:
         """Coefficients of the powers of M."""
-        raise NotImplementedError
 
+    @abstractmethod
     def chebyshev(self) -> Iterator[float]:
         """Coefficients of the Chebyshev polynomials of M."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reference(self, matrix: Tensor) -> Tensor:
         """The diffusion of a dense M, in closed form or by its definition."""
-        raise NotImplementedError
 
     def coefficients(self, symmetric: bool, rest: float = PRECISION) -> list[float]:
         """As many as leave ``rest`` of their sum, which is 1."""
