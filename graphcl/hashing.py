@@ -1,4 +1,4 @@
-"""Random numbers as a function of what they are for: a hash of an edge (or a node) and one seed.
+"""Random numbers as a function of what they are for: a hash of an edge and one seed.
 
 A number drawn in sequence belongs to a position; a hashed one to the thing itself. So the two directions of an
 undirected edge agree without looking for each other, a subgraph meets the same fate as its graph, and the order of
@@ -19,7 +19,7 @@ from torch import Tensor
 from graphcl.pieces import PIECE, over_pieces
 from graphcl.remembered import Recalled
 
-__all__ = ["edge_coins", "edge_uniform", "is_undirected", "node_uniform"]
+__all__ = ["edge_coins", "edge_uniform", "is_undirected"]
 
 
 def _signed(constant: int) -> int:
@@ -112,11 +112,6 @@ def edge_uniform(edge_index: Tensor, seed: int, *, ordered: bool = False) -> Ten
 
     _hashed(tuple(edge_index), seed, write, ordered=ordered)
     return out
-
-
-def node_uniform(nodes: Tensor, seed: int) -> Tensor:
-    """Uniform numbers in [0, 1), float64 ``[n]``: a hash of each node id ``int64 [n]`` and a seed."""
-    return edge_uniform(torch.stack([nodes, nodes]), seed, ordered=True)
 
 
 def is_undirected(edge_index: Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""Work on long tensors piece by piece: what stays in the cache is several times as fast as what passes through memory.
+"""Work on long tensors piece by piece: what stays in the cache does not pass through memory at every operation.
 
 Threads of our own, each alone with a run of pieces, meet once at the end. PyTorch's would meet after every operation,
 and where another program holds a core each of those meetings waits for a time slice.
@@ -105,7 +105,7 @@ def over_pieces(work: Callable[[int, int], None], count: int, size: int = PIECE)
 
 
 def places_of(mask: Tensor) -> Tensor:
-    """Where a mask is true, ascending ``int64``: what ``nonzero`` gives, on a processor in a fraction of its time.
+    """Where a mask is true, ascending ``int64``: what ``nonzero`` gives, found faster on a processor.
 
     Example:
         >>> places_of(torch.tensor([False, True, True])).tolist()

@@ -484,7 +484,7 @@ def _propagated(name: str, data: Data, steps: int, step: Callable[[Tensor, Tenso
 def _mean_row(x: Tensor) -> Tensor:
     if x.dtype not in (torch.float32, torch.float64):
         return x.mean(0)
-    # a product reads the matrix several times as fast as a sum over its rows
+    # a product is faster than a sum over the rows
     return x.new_full((x.size(0),), 1 / max(x.size(0), 1)) @ x
 
 

@@ -57,7 +57,7 @@ def _float_features(name: str, x: Tensor) -> Tensor:
 def _most(data: Data, scores: Tensor, share: float) -> Data:
     """The edges that are among the best of one of their ends (of their source, in a directed graph), ties included."""
     edges, n = plain_edge_index(data._store), int(data.num_nodes or 0)
-    pointer, order, _ = ranked(edges[0], scores, n)
+    pointer, order = ranked(edges[0], scores, n)
     counts = pointer.diff()
     # of each node the score that an edge has to reach; where none is chosen or there is none, no score reaches it
     chosen = torch.ceil(counts.double() * share - 1e-9).long()

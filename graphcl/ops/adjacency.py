@@ -68,7 +68,7 @@ def _falling(scores: Tensor) -> Tensor:
     return ~(bits ^ ((bits >> 31) & 0x7FFFFFFF))
 
 
-def ranked(source: Tensor, scores: Tensor, num_nodes: int) -> tuple[Tensor, Tensor, Tensor]:
+def ranked(source: Tensor, scores: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
     """The edges of each node ordered by falling score.
 
     Args:
@@ -77,8 +77,7 @@ def ranked(source: Tensor, scores: Tensor, num_nodes: int) -> tuple[Tensor, Tens
         num_nodes: N.
 
     Returns:
-        ``pointer`` ``int64 [N + 1]``, ``order`` ``int64 [E]``, the edges node after node and best first, and ``rank``
-        ``int64 [E]``, the place of each edge in ``order`` among those of its node, from 0.
+        ``pointer`` ``int64 [N + 1]``, and ``order`` ``int64 [E]``: the edges node after node, best first.
 
     Example:
         >>> ranked(torch.tensor([0, 1, 0]), torch.tensor([0.1, 0.5, 0.9]), 2)[1].tolist()
@@ -87,7 +86,4 @@ def ranked(source: Tensor, scores: Tensor, num_nodes: int) -> tuple[Tensor, Tens
     pointer = torch.zeros(num_nodes + 1, dtype=torch.long, device=source.device)
     torch.cumsum(torch.bincount(source, minlength=num_nodes), 0, out=pointer[1:])
     order = torch.sort(_falling(scores), stable=True).indices
-    order = order[_order(source[order], num_nodes)]
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(order.numel(), device=order.device) - pointer[source[order]]
-    return pointer, order, rank
+    return pointer, order[_order(source[order], num_nodes)]
