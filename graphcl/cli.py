@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 a run failed, 2 the request was wrong (one line on stderr 
 """
 
 import dataclasses
-import io
 import json
 import sys
 import warnings
@@ -19,9 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from graphcl._version import __version__
-from graphcl.bench.report import summarise
+from graphcl.bench.page import Page
+from graphcl.bench.published import plain_figure, published_figures, published_section
+from graphcl.bench.report import records_below, summarise
 from graphcl.bench.run import Record, Run, Watch, execute, nested
 from graphcl.bench.runner import pending, run_all
+from graphcl.bench.section import Section
 from graphcl.bench.store import Store
 from graphcl.bench.suite import find_suite, suites
 from graphcl.catalogue import KINDS, entries
@@ -52,6 +54,7 @@ data_app = typer.Typer(help="List, fetch and describe data sets.", no_args_is_he
 app.add_typer(bench_app, name="bench")
 app.add_typer(data_app, name="data")
 
+_RECORDS = (Path("benchmarks/results"), Path("runs"))
 _REFUSALS = {"DataError", "MissingExtraError", "RequestError", "UnknownNameError"}
 # a pipe has no width of its own: wide enough that no table is broken into pieces
 _out = Console(width=None if sys.stdout.isatty() else 200)
@@ -153,8 +156,15 @@ def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 
 @app.command("show")
-def show(name: str, as_json: Json = False) -> None:
-    """Show one part: what it is, its parameters and defaults, its paper."""
+def show(
+    name: str,
+    as_json: Json = False,
+    records: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Records of a method; default: benchmarks/results or runs, if there."),
+    ] = None,
+) -> None:
+    """Show one part: what it is, its parameters and defaults; of a method also paper, published numbers and records."""
     for kind in KINDS:
         if name in entries(kind):
             entry = entries(kind)[name]
@@ -169,6 +179,14 @@ def show(name: str, as_json: Json = False) -> None:
     if issubclass(entry, Recipe):
         about["presets"] = {key: dict(value) for key, value in entry.presets.items()}
         about["paper"] = dataclasses.asdict(entry.paper) if entry.paper else None
+        about["published"] = [plain_figure(figure) for figure in published_figures() if figure.method == name]
+        folder = records or next((path for path in _RECORDS if path.is_dir()), None)
+        ours = [] if folder is None else [r for r in records_below(folder) if r["run"]["method"] == name]
+        report = summarise(ours) if ours else None
+        about["records"] = {
+            "folder": str(folder) if folder else None,
+            "cells": [cell for cell in report.plain() if cell["method"] == name] if report else [],
+        }
     if as_json:
         sys.stdout.write(json.dumps(about, indent=1) + "\n")
         return
@@ -183,6 +201,23 @@ def show(name: str, as_json: Json = False) -> None:
         _out.print(f"\n{paper['title']}. {paper['venue']}. {paper['link']}", highlight=False)
     if about.get("presets"):
         _out.print(f"settings made for: {', '.join(about['presets'])}", highlight=False)
+    if "records" in about:
+        _print_section(published_section(name), "No published numbers are on file.")
+        where = about["records"]["folder"]
+        none = f"No records in {where}." if where else "No folder of records here; name one with --records DIR."
+        _print_section(report.rows_of(name) if report else None, none)
+        if report:
+            _out.print(f"Records: {where}", highlight=False)
+
+
+def _print_section(section: Section | None, otherwise: str) -> None:
+    _out.print("")
+    if section is None:
+        _out.print(otherwise, markup=False, highlight=False)
+        return
+    _out.print(section.table())
+    for note in section.notes:
+        _out.print(note, markup=False, highlight=False)
 
 
 @app.command("run")
@@ -283,7 +318,7 @@ def bench_run(
                 progress.advance(progress.task_ids[0])
     wanted = {cell.id for cell in runs}
     records = [record for record in store.read() if record["run_id"] in wanted]
-    _print_report(records)
+    Page.of(records).print(_out)
     _out.print(f"\nRecords: {out} (one JSON line per run). Again, or later: graphcl bench report {out}")
     failed = len(wanted - {record["run_id"] for record in records if record["status"] == "ok"})
     if failed:
@@ -293,22 +328,25 @@ def bench_run(
 @bench_app.command("report")
 def bench_report(
     folder: Annotated[Path, typer.Argument(metavar="DIR")],
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the table as a web page.")] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="published", help="Set the means beside what papers print.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write it as a web page.")] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write it as Markdown.")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Print the table of a folder of records: means, 95 % intervals, what is inside the noise, the controls."""
-    records = Store(folder).read()
-    if html is not None or markdown is not None:
-        report = summarise(records)
-        if markdown is not None:
-            _write(markdown, report.markdown())
-        if html is not None:
-            console = Console(record=True, width=60 + 30 * len(report.columns), file=io.StringIO())
-            console.print(report.table())
-            for note in report.footnotes:
-                console.print(note, markup=False, highlight=False)
-            _write(html, console.export_html())
-    _print_report(records)
+    """Print the table of a folder of records (means, 95 % intervals, noise, controls) and what follows from it."""
+    if against not in (None, "published"):
+        raise UnknownNameError("comparison", str(against), ["published"])
+    page = Page.of(Store(folder).read(), published=against is not None)
+    if markdown is not None:
+        _write(markdown, page.markdown())
+    if html is not None:
+        _write(html, page.html())
+    if as_json:
+        sys.stdout.write(json.dumps(page.plain(), indent=1) + "\n")
+    else:
+        page.print(_out)
 
 
 def _write(path: Path, text: str) -> None:
@@ -316,13 +354,6 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text)
     except OSError as error:
         raise RequestError(f"cannot write {path} ({error.strerror}); choose another file") from None
-
-
-def _print_report(records: list[Record]) -> None:
-    report = summarise(records)
-    _out.print(report.table())
-    for note in report.footnotes:
-        _out.print(note, markup=False, highlight=False)
 
 
 @data_app.command("ls")

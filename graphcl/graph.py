@@ -34,13 +34,19 @@ __all__ = [
 class GraphShape:
     """The sizes a method needs to build its modules.
 
+    Args:
+        num_features: F.
+        level: ``node`` or ``graph``.
+        classes: number of classes, for supervised references only; what learns without labels is not told.
+
     Example:
         >>> GraphShape.of(Data(x=torch.ones(3, 5), edge_index=torch.tensor([[0, 1], [1, 0]])))
-        GraphShape(num_features=5, level='node')
+        GraphShape(num_features=5, level='node', classes=None)
     """
 
     num_features: int
     level: str = "node"
+    classes: int | None = None
 
     @classmethod
     def of(cls, data: Data | Sequence[Data]) -> Self:

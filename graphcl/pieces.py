@@ -6,8 +6,9 @@ and where another program holds a core each of those meetings waits for a time s
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import cache
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["PIECE", "each_worker", "kept_columns", "over_pieces", "places_of", "rows_of_piece"]
+__all__ = ["PIECE", "each_worker", "kept_columns", "one_thread", "over_pieces", "places_of", "rows_of_piece"]
 
 PIECE = 1 << 16
 """Elements of a piece: half a megabyte of int64."""
@@ -39,6 +40,17 @@ os.register_at_fork(after_in_child=_unlock)
 def _threads(process: int, workers: int) -> ThreadPoolExecutor:
     """Threads that stay, one set per process: those of a parent do not survive a fork."""
     return ThreadPoolExecutor(workers, thread_name_prefix="graphcl")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Work on many small tensors: waking torch's threads for each takes longer than the work itself."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def each_worker(work: Callable[[int], T], workers: int) -> list[T]:

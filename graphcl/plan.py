@@ -1,11 +1,12 @@
 """How long and how fast to train: the part of a recipe that is not the model."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 
-from graphcl.config import Config, NonNegative, Positive, Size
+from graphcl.config import BelowOne, Config, NonNegative, Positive, Size
 from graphcl.errors import RequestError
 
 __all__ = ["Plan"]
@@ -17,8 +18,12 @@ class Plan(Config):
 
     Args:
         epochs: passes over the batches; 0 trains nothing (controls).
-        lr: learning rate of Adam.
-        weight_decay: L2 penalty added to the gradient, as in Adam (not decoupled).
+        lr: learning rate.
+        weight_decay: L2 penalty, added to the gradient by ``adam``, decoupled from it by ``adamw``.
+        optimiser: ``adam`` or ``adamw``.
+        warmup: share of the training in [0, 1) over which the rates grow linearly from 0 to their value.
+        decay: afterwards they stay (``constant``) or fall to 0 by half a cosine (``cosine``).
+        batch_size: graphs in a batch, for lists of graphs; ``None`` takes all at once, as a single graph always is.
         part_lr: learning rate of single parts of a method, by part name; the others use ``lr``.
         patience: stop after so many epochs without a new lowest training loss and go back to the parameters of the
             lowest; ``None`` trains all epochs. Labels are never consulted.
@@ -32,6 +37,10 @@ class Plan(Config):
     epochs: int = 100
     lr: Positive = 1e-3
     weight_decay: NonNegative = 0.0
+    optimiser: Literal["adam", "adamw"] = "adam"
+    warmup: BelowOne = 0.0
+    decay: Literal["constant", "cosine"] = "constant"
+    batch_size: Size | None = None
     part_lr: dict[str, Positive] | None = None
     patience: Size | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -40,6 +49,30 @@ class Plan(Config):
         super().__post_init__()
         if self.epochs < 0:
             raise RequestError(f"Plan.epochs = {self.epochs}: input should be 0 or more")
+
+    def rate_of(self, part: str) -> float:
+        """The learning rate of a part of a method, warm-up and decay aside."""
+        return (self.part_lr or {}).get(part, self.lr)
+
+    def rate_at(self, progress: float) -> float:
+        r"""The share of the rates that an update uses.
+
+        .. math:: r(t) = \frac{t}{w} \;\text{for } t < w, \qquad
+                  r(t) = \tfrac12\left(1 + \cos \pi\tfrac{t - w}{1 - w}\right) \text{ or } 1 \text{ afterwards}
+
+        Args:
+            progress: share t of the updates done before, in [0, 1).
+
+        Example:
+            >>> plan = Plan(warmup=0.5, decay="cosine")
+            >>> [round(plan.rate_at(t), 3) for t in (0.25, 0.5, 0.75)]
+            [0.5, 1.0, 0.5]
+        """
+        if progress < self.warmup:
+            return progress / self.warmup
+        if self.decay == "constant":
+            return 1.0
+        return (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup))) / 2
 
     def torch_device(self) -> torch.device:
         """The device this plan trains on.

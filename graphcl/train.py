@@ -7,20 +7,21 @@ import copy
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
-from graphcl.batches import FullGraph
+from graphcl.batches import FullGraph, GraphBatches
 from graphcl.catalogue import find
 from graphcl.config import updated
 from graphcl.errors import DataError, EmbeddingError, RequestError, RunFailedError, UnknownNameError
 from graphcl.graph import GraphShape, check_graph
 from graphcl.methods.recipe import Method, Recipe
 from graphcl.ops.linear import sparse_features
+from graphcl.pieces import one_thread
 from graphcl.plan import Plan
 from graphcl.seeding import Seeds, Stream
 
@@ -82,16 +83,9 @@ def train(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.
     device = plan.torch_device()
     method.to(device)
     method.train()
-    if plan.epochs and not all(any(True for _ in method.parameters_of(part)) for part in method.parts):
+    if plan.epochs and not all(any(p.requires_grad for p in method.parameters_of(part)) for part in method.parts):
         raise RequestError(f"{type(method).__name__.strip('_')} has nothing to train; leave plan.epochs at 0")
-    optimisers = {
-        part: torch.optim.Adam(
-            method.parameters_of(part),
-            lr=(plan.part_lr or {}).get(part, plan.lr),
-            weight_decay=plan.weight_decay,
-        )
-        for part in (method.parts if plan.epochs else ())
-    }
+    optimisers = {part: _optimiser(method, part, plan) for part in (method.parts if plan.epochs else ())}
     stream = Stream(generator)
     began = time.perf_counter()
     watch = _Lowest(plan.patience)
@@ -99,6 +93,9 @@ def train(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.
     for epoch in range(1, plan.epochs + 1):
         total = 0.0
         watch.note(method)
+        for part, optimiser in optimisers.items():
+            for group in optimiser.param_groups:
+                group["lr"] = plan.rate_of(part) * plan.rate_at((epoch - 1) / plan.epochs)
         for batch in batches:
             n += 1
             with stream:
@@ -116,6 +113,14 @@ def train(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.
             break
     watch.restore(method)
     method.eval()
+
+
+_OPTIMISERS: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+def _optimiser(method: Method, part: str, plan: Plan) -> torch.optim.Optimizer:
+    moved = [parameter for parameter in method.parameters_of(part) if parameter.requires_grad]
+    return _OPTIMISERS[plan.optimiser](moved, lr=plan.rate_of(part), weight_decay=plan.weight_decay)
 
 
 class _DivergedError(Exception):
@@ -205,13 +210,14 @@ def recipe_of(method: str | Recipe, preset: str | None = None, changes: dict[str
     return cls.preset(preset or "", changes)
 
 
-def start(recipe: Recipe, graphs: Data | Sequence[Data], seed: int) -> Training:
+def start(recipe: Recipe, graphs: Data | Sequence[Data], seed: int, classes: int | None = None) -> Training:
     """Check and prepare the data, build the method, and stand ready to train.
 
     Args:
         recipe: what to train.
         graphs: a graph (nodes are embedded) or a list of graphs (graphs are).
         seed: of initialisation and training.
+        classes: number of classes, for supervised references.
 
     Raises:
         DataError: a graph is not usable.
@@ -220,29 +226,43 @@ def start(recipe: Recipe, graphs: Data | Sequence[Data], seed: int) -> Training:
     """
     if not isinstance(seed, int) or seed < 0:
         raise RequestError(f"seed = {seed!r}: input should be a whole number, 0 or more")
-    whole = _checked(graphs)
-    data = recipe.prepare(whole).to(recipe.plan.torch_device())
+    ready = _prepared(recipe, graphs)
+    device = recipe.plan.torch_device()
     seeds = Seeds(seed)
-    method = recipe.build(GraphShape.of(whole), seeds.torch("build"))
+    generator = seeds.torch("train")
+    batches: Iterable[Data]
+    if isinstance(ready, Data):
+        whole, size = ready.to(device), None
+    else:
+        whole, size = Batch.from_data_list(ready).to(device), recipe.plan.batch_size
+    method = recipe.build(replace(GraphShape.of(whole), classes=classes), seeds.torch("build"))
     if method.takes_sparse_features:
         # converted once for all epochs and views; PyG's Batch cannot be taken apart again with sparse features in it
-        data.x = data.x if isinstance(data, Batch) else sparse_features(data.x)
-    return Training(method, data, train(method, FullGraph(data), recipe.plan, seeds.torch("train")))
+        whole.x = whole.x if isinstance(whole, Batch) else sparse_features(whole.x)
+    if isinstance(ready, Data) or size is None or size >= len(ready):
+        batches = FullGraph(whole)
+    else:
+        batches = GraphBatches(ready, size, seeds.torch("batches"), device)
+    return Training(method, whole, train(method, batches, recipe.plan, generator))
 
 
-def _checked(graphs: Data | Sequence[Data]) -> Data:
+def _prepared(recipe: Recipe, graphs: Data | Sequence[Data]) -> Data | list[Data]:
+    """A graph, or the graphs of a list or batch one by one, as the recipe wants them."""
+    if isinstance(graphs, Batch):
+        graphs = graphs.to_data_list()
     if not isinstance(graphs, (list, tuple)):
-        return check_graph(graphs)
+        return recipe.prepare(check_graph(graphs))
     if not graphs:
         raise DataError("the list of graphs is empty; give at least one torch_geometric.data.Data")
-    for number, graph in enumerate(graphs):
-        check_graph(graph, f"graph {number}")
-        if graph.num_node_features != graphs[0].num_node_features:
-            raise DataError(
-                f"graph {number}: {graph.num_node_features} features where graph 0 has "
-                f"{graphs[0].num_node_features}; all graphs of a list need the same"
-            )
-    return Batch.from_data_list(list(graphs))
+    with one_thread():
+        for number, graph in enumerate(graphs):
+            check_graph(graph, f"graph {number}")
+            if graph.num_node_features != graphs[0].num_node_features:
+                raise DataError(
+                    f"graph {number}: {graph.num_node_features} features where graph 0 has "
+                    f"{graphs[0].num_node_features}; all graphs of a list need the same"
+                )
+        return [recipe.prepare(graph) for graph in graphs]
 
 
 @torch.no_grad()

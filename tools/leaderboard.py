@@ -1,30 +1,114 @@
-"""Write `benchmarks/LEADERBOARD.md` from the records below `benchmarks/results`, one table per suite.
+"""Write `benchmarks/LEADERBOARD.md` from the records below `benchmarks/results`, one chapter per suite.
 
 `python tools/leaderboard.py` rewrites it, `--check` fails where it is out of date. Numbers in it are never typed.
 """
 
 import sys
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
-from graphcl.bench import Store, suites, summarise
+from graphcl.bench.bias import bias_section, legacy_bias
+from graphcl.bench.published import compare_with_published
+from graphcl.bench.ranks import rank_section
+from graphcl.bench.report import Report, summarise
+from graphcl.bench.run import Record
+from graphcl.bench.section import Section
+from graphcl.bench.store import Store
+from graphcl.bench.suite import Suite, suites
+from graphcl.catalogue import entries
+from graphcl.data.loading import find_dataset
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 TARGET = FOLDER / "LEADERBOARD.md"
 
+BOARD = (
+    *("cora", "citeseer", "pubmed", "amazon-photo", "amazon-computers", "coauthor-physics"),
+    *("chameleon", "squirrel", "chameleon-filtered", "texas", "wisconsin", "minesweeper"),
+    *("mutag", "proteins", "nci1", "dd", "imdb-binary", "imdb-multi", "collab", "reddit-binary"),
+)
+"""Data sets on which every method belongs; where one has no record it is named."""
 
-def leaderboard() -> str:
+
+def leaderboard(results: Path = FOLDER / "results") -> str:
     """The text of the page."""
-    lines = [
-        "# Leaderboard",
-        "",
-        "Written by `make leaderboard` from the records in `results/`; do not edit. Repeat a table with",
-        "`graphcl bench run SUITE --out DIR` and `graphcl bench report DIR`.",
-        "",
-    ]
-    for folder in sorted(path for path in (FOLDER / "results").iterdir() if path.is_dir()):
-        about = suites()[folder.name].description if folder.name in suites() else ""
-        lines += [f"## {folder.name}", "", f"{about}.", "", summarise(Store(folder).read()).markdown()]
-    return "\n".join(lines).rstrip() + "\n"
+    records = {path.name: Store(path).read() for path in sorted(results.iterdir()) if path.is_dir()}
+    records = {name: found for name, found in records.items() if found}
+    chapters = [_chapter(name, found) for name, found in records.items()]
+    every = [record for found in records.values() for record in found]
+    return "\n".join([_HEAD, *chapters, _together(every)]).rstrip() + "\n"
+
+
+_HEAD = """# Leaderboard
+
+Written by `make leaderboard` from the records in `results/`; do not edit. Repeat a table with
+`graphcl bench run SUITE --out DIR` and `graphcl bench report DIR`.
+"""
+
+
+def _chapter(name: str, records: list[Record]) -> str:
+    report = summarise(records)
+    suite = suites().get(name)
+    about = f"{suite.description}.\n" if suite is not None else ""
+    sections = [report.beaten_by_controls(), rank_section(report), report.costs(), _not_run(suite, report, records)]
+    written = [section.markdown() for section in sections if section is not None]
+    return "\n".join([f"## {name}", "", about, report.markdown(), *written])
+
+
+def _not_run(suite: Suite | None, report: Report, records: list[Record]) -> Section | None:
+    """The cells of a suite that have no record, or fewer seeds than it asks for; by name."""
+    if suite is None:
+        return _listed("Not run", {report.place(column): rows for column, rows in report.missing.items()})
+    done = {(*_cell(record), record["run"]["seed"]) for record in records if record["status"] != "error"}
+    wanted: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
+    for run in suite.runs():
+        cell = run.method, run.dataset, run.split
+        wanted[cell].append((*cell, run.seed) in done)
+    missing: dict[str, list[str]] = defaultdict(list)
+    for (method, dataset, split), there in wanted.items():
+        if not all(there):
+            some = f" ({sum(there)} of {len(there)} seeds)" if any(there) else ""
+            missing[f"{dataset} · {split}"].append(method + some)
+    return _listed("Not run", missing)
+
+
+def _cell(record: Record) -> tuple[str, str, str]:
+    run = record["run"]
+    return run["method"], run["dataset"], run["split"]
+
+
+def _listed(title: str, missing: dict[str, list[str]]) -> Section | None:
+    if not missing:
+        return None
+    rows = tuple((where, ", ".join(sorted(names))) for where, names in missing.items())
+    return Section(title, ("cell", "methods"), rows)
+
+
+def _together(records: list[Record]) -> str:
+    """What all suites say together: published numbers, the bias of selection on test, and what nobody has run."""
+    recipes = entries("methods")
+    methods = [name for name, recipe in recipes.items() if not recipe.control]
+    lines = ["## All suites together", ""]
+    if records:
+        report = summarise(records)
+        fidelity = compare_with_published(report, methods=methods)
+        sections = [*fidelity.sections, bias_section(report, legacy_bias(report))]
+        lines += [section.markdown() for section in sections if section is not None]
+    section = _listed("Without any record", _absent(records, methods))
+    return "\n".join([*lines, *([section.markdown()] if section is not None else [])])
+
+
+def _absent(records: Iterable[Record], methods: list[str]) -> dict[str, list[str]]:
+    """Methods without an honest score, by data set of the board."""
+    recipes = entries("methods")
+    scored = {_cell(record)[:2] for record in records if record["status"] == "ok" and not record["selection"]["legacy"]}
+    absent = {}
+    for dataset in BOARD:
+        able = [method for method in methods if find_dataset(dataset).level in recipes[method].levels]
+        lacking = [method for method in able if (method, dataset) not in scored]
+        if lacking:
+            absent[dataset] = ["every method"] if lacking == able else lacking
+    return absent
 
 
 def main() -> None:

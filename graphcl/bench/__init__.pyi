@@ -1,17 +1,35 @@
 """Written by tools/stubs.py; do not edit."""
 
+from .bias import Bias as Bias
+from .bias import bias_section as bias_section
+from .bias import legacy_bias as legacy_bias
+from .page import Page as Page
+from .published import Comparison as Comparison
+from .published import Fidelity as Fidelity
+from .published import PublishedFigure as PublishedFigure
+from .published import Source as Source
+from .published import compare_with_published as compare_with_published
+from .published import published_figures as published_figures
+from .published import published_section as published_section
+from .ranks import Ranking as Ranking
+from .ranks import critical_difference as critical_difference
+from .ranks import rank as rank
+from .ranks import rank_section as rank_section
 from .report import Cell as Cell
 from .report import Column as Column
 from .report import Report as Report
+from .report import records_below as records_below
 from .report import summarise as summarise
 from .run import LEGACY_EVERY as LEGACY_EVERY
 from .run import Record as Record
 from .run import Run as Run
+from .run import Trained as Trained
 from .run import Watch as Watch
 from .run import execute as execute
 from .run import nested as nested
 from .runner import pending as pending
 from .runner import run_all as run_all
+from .section import Section as Section
 from .store import Store as Store
 from .suite import Suite as Suite
 from .suite import Task as Task
@@ -19,20 +37,38 @@ from .suite import find_suite as find_suite
 from .suite import suites as suites
 
 __all__ = [
+    "Bias",
     "Cell",
     "Column",
+    "Comparison",
+    "Fidelity",
     "LEGACY_EVERY",
+    "Page",
+    "PublishedFigure",
+    "Ranking",
     "Record",
     "Report",
     "Run",
+    "Section",
+    "Source",
     "Store",
     "Suite",
     "Task",
+    "Trained",
     "Watch",
+    "bias_section",
+    "compare_with_published",
+    "critical_difference",
     "execute",
     "find_suite",
+    "legacy_bias",
     "nested",
     "pending",
+    "published_figures",
+    "published_section",
+    "rank",
+    "rank_section",
+    "records_below",
     "run_all",
     "suites",
     "summarise",

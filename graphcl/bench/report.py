@@ -2,19 +2,27 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from rich.table import Table
 from scipy import stats
 
 from graphcl.bench.run import Record
+from graphcl.bench.section import Section
+from graphcl.bench.store import Store
 from graphcl.catalogue import entries
 from graphcl.config import encode
 from graphcl.errors import RequestError
 
-__all__ = ["Cell", "Column", "Report", "summarise"]
+__all__ = ["Cell", "Column", "Report", "records_below", "summarise"]
+
+RowKind = Literal["method", "supervised", "control"]
+
+_PROBELESS = {"majority", "none"}
+"""Probes that read no embedding: such rows belong into the column of every probe."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,11 @@ class Column:
     protocol: str
     fingerprint: str
     probe: str = "logistic"
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The order of columns."""
+        return self.protocol, self.dataset, self.split, self.probe, self.metric, self.fingerprint
 
     @property
     def title(self) -> str:
@@ -43,10 +56,14 @@ class Cell:
     Args:
         values: score by seed, in [0, 1].
         failures: messages of the runs that failed.
+        seconds: whole duration by seed, as far as recorded.
+        peak_mb: peak memory by seed, as far as recorded.
     """
 
     values: dict[int, float]
     failures: tuple[str, ...] = ()
+    seconds: dict[int, float] = field(default_factory=dict)
+    peak_mb: dict[int, float] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
@@ -56,10 +73,24 @@ class Cell:
     @property
     def half_width(self) -> float:
         """Half the 95 % interval of the mean (Student's t); NaN with fewer than two seeds."""
-        return _half_width(list(self.values.values()))
+        return half_width(list(self.values.values()))
+
+    @property
+    def score(self) -> str:
+        """Mean and interval as they are printed, in percent."""
+        if not self.values:
+            return f"failed ({len(self.failures)})"
+        spread = f" ± {100 * self.half_width:.2f}" if len(self.values) > 1 else " (1 seed)"
+        return f"{100 * self.mean:.2f}{spread}"
 
 
-def _half_width(values: list[float]) -> float:
+def half_width(values: list[float]) -> float:
+    """Half the 95 % interval of a mean (Student's t); NaN with fewer than two values.
+
+    Example:
+        >>> round(half_width([0.8, 0.9, 1.0]), 4)
+        0.2484
+    """
     if len(values) < 2:
         return float("nan")
     return float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
@@ -71,7 +102,7 @@ def _inside_noise(cell: Cell, best: Cell) -> bool:
     if len(shared) < 2:
         return False
     difference = [best.values[seed] - cell.values[seed] for seed in shared]
-    return float(np.mean(difference)) <= _half_width(difference)
+    return float(np.mean(difference)) <= half_width(difference)
 
 
 @dataclass(frozen=True)
@@ -80,18 +111,27 @@ class Report:
 
     Args:
         columns: in order.
-        rows: label to whether it is a control.
+        rows: label to what it is: a ``method``, a ``supervised`` reference or a ``control``.
         cells: by (row, column).
+        machines: what the records were computed on.
     """
 
     columns: tuple[Column, ...]
-    rows: dict[str, bool]
+    rows: dict[str, RowKind]
     cells: dict[tuple[str, Column], Cell]
+    machines: tuple[str, ...] = ()
 
     def best(self, column: Column) -> str | None:
-        """The row with the highest mean in a column."""
-        scored = [row for row in self.rows if self.cells.get((row, column), Cell({})).values]
+        """The row with the highest mean in a column, of those that learn without labels."""
+        return self._highest(column, "method", "control")
+
+    def _highest(self, column: Column, *kinds: RowKind) -> str | None:
+        scored = [row for row, kind in self.rows.items() if kind in kinds and self.scored(row, column)]
         return max(scored, key=lambda row: self.cells[row, column].mean) if scored else None
+
+    def scored(self, row: str, column: Column) -> bool:
+        """Whether a cell holds a score."""
+        return bool(self.cells.get((row, column), Cell({})).values)
 
     def text(self, row: str, column: Column) -> str:
         """One cell as it is printed: percent, interval, and its mark."""
@@ -99,17 +139,15 @@ class Report:
         if cell is None:
             return "not run"
         if not cell.values:
-            return f"failed ({len(cell.failures)})"
-        half = cell.half_width
-        spread = f" ± {100 * half:.2f}" if np.isfinite(half) else " (1 seed)"
+            return cell.score
         lost = f" [{len(cell.failures)} failed]" if cell.failures else ""
         top = self.best(column)
         mark = ""
         if row == top:
             mark = " *"
-        elif top is not None and _inside_noise(cell, self.cells[top, column]):
+        elif top is not None and self.rows[row] != "supervised" and _inside_noise(cell, self.cells[top, column]):
             mark = " ≈"
-        return f"{100 * cell.mean:.2f}{spread}{mark}{lost}"
+        return f"{cell.score}{mark}{lost}"
 
     def title(self, column: Column) -> str:
         """A column's head; data sets of one name but different content are told apart by their fingerprint."""
@@ -125,7 +163,9 @@ class Report:
             "(Student's t). On a fixed split the interval covers initialisation and training only.",
             "* highest mean; ≈ inside its noise: the 95 % interval of the difference, paired by seed, contains 0.",
         ]
-        missing = sum((row, column) not in self.cells for row in self.rows for column in self.columns)
+        if "supervised" in self.rows.values():
+            notes.append("Supervised rows are trained on the labels of the training part; they take no mark.")
+        missing = sum(map(len, self.missing.values()))
         if missing:
             notes.append(f"{missing} cells were not run.")
         failed = [message for cell in self.cells.values() for message in cell.failures]
@@ -140,77 +180,229 @@ class Report:
         table.add_column("method")
         for column in self.columns:
             table.add_column(self.title(column), justify="right")
-        for control in (False, True):
-            for row in (row for row, is_control in self.rows.items() if is_control == control):
-                style = "dim" if control else None
+        for kind in ("method", "supervised", "control"):
+            for row in (row for row, of in self.rows.items() if of == kind):
+                style = None if kind == "method" else "dim"
                 table.add_row(row, *(self.text(row, column) for column in self.columns), style=style)
-            if not control:
+            if kind == "method":
                 table.add_section()
         return table
 
     def markdown(self) -> str:
         """As a Markdown table with its notes."""
-        titles = [self.title(column).replace("\n", " · ") for column in self.columns]
+        titles = [self.place(column) for column in self.columns]
         lines = ["| method | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles)]
-        for control in (False, True):
-            for row in (row for row, is_control in self.rows.items() if is_control == control):
-                name = f"*{row}* (control)" if control else row
+        for kind in ("method", "supervised", "control"):
+            for row in (row for row, of in self.rows.items() if of == kind):
+                name = row if kind == "method" else f"*{row}* ({kind})"
                 lines.append(f"| {name} | " + " | ".join(self.text(row, column) for column in self.columns) + " |")
         return "\n".join([*lines, "", *(f"{note}  " for note in self.footnotes), ""])
 
+    @property
+    def missing(self) -> dict[Column, list[str]]:
+        """Rows without any record, by column."""
+        absent = {column: [row for row in self.rows if (row, column) not in self.cells] for column in self.columns}
+        return {column: rows for column, rows in absent.items() if rows}
+
+    def beaten_by_controls(self) -> Section | None:
+        """Every cell whose mean is below that of a control; ``None`` where there is none."""
+        rows = []
+        for column in self.columns:
+            control = self._highest(column, "control")
+            if control is None:
+                continue
+            best = self.cells[control, column]
+            for row, kind in self.rows.items():
+                if kind == "control" or not self.scored(row, column):
+                    continue
+                cell = self.cells[row, column]
+                if cell.mean < best.mean:
+                    lost = f"{100 * (cell.mean - best.mean):+.2f}"
+                    noise = "yes" if _inside_noise(cell, best) else "no"
+                    rows.append((row, self.place(column), lost, noise, control))
+        if not rows:
+            return None
+        notes = ("Difference of the means in points, to the best control; inside the noise as ≈ above.",)
+        head = ("method", "cell", "difference", "inside the noise", "control")
+        return Section("Beaten by a control", head, tuple(rows), notes)
+
+    def costs(self) -> Section | None:
+        """Median seconds and peak memory of a run; ``None`` where no record has them."""
+        columns = [
+            column for column in self.columns if any(cell.seconds for (_, c), cell in self.cells.items() if c == column)
+        ]
+        rows = []
+        for row in self.rows:
+            cells = [self.cells.get((row, column), Cell({})) for column in columns]
+            if any(cell.seconds for cell in cells):
+                rows.append((row, *(_cost(cell) for cell in cells)))
+        if not rows:
+            return None
+        notes = (f"Median over seeds of a whole run: load, train, embed, probe. On: {'; '.join(self.machines)}.",)
+        return Section("Seconds and peak MB", ("method", *map(self.place, columns)), tuple(rows), notes)
+
+    def rows_of(self, method: str) -> Section | None:
+        """All cells of one method, settings included; ``None`` where it has no record."""
+        rows = [
+            (
+                row,
+                self.place(column),
+                self.cells[row, column].score,
+                str(len(self.cells[row, column].values)),
+            )
+            for row in self.rows
+            for column in self.columns
+            if method_of(row) == method and (row, column) in self.cells
+        ]
+        if not rows:
+            return None
+        notes = ("Mean in % ± half the 95 % interval over seeds.",)
+        return Section("Our records", ("method", "cell", "ours", "seeds"), tuple(rows), notes)
+
+    def plain(self) -> list[dict[str, Any]]:
+        """The cells as plain JSON values, scores in [0, 1]."""
+        made = []
+        for (row, column), cell in sorted(self.cells.items(), key=lambda item: (item[0][0], item[0][1].key)):
+            scored = bool(cell.values)
+            made.append(
+                {
+                    "row": row,
+                    "method": method_of(row),
+                    "kind": self.rows[row],
+                    **vars(column),
+                    "mean": cell.mean if scored else None,
+                    "half_width": cell.half_width if len(cell.values) > 1 else None,
+                    "values": {str(seed): value for seed, value in cell.values.items()},
+                    "failures": list(cell.failures),
+                    "seconds": float(np.median(list(cell.seconds.values()))) if cell.seconds else None,
+                    "peak_mb": float(np.median(list(cell.peak_mb.values()))) if cell.peak_mb else None,
+                }
+            )
+        return made
+
+    def place(self, column: Column) -> str:
+        """A column's head in one line."""
+        return self.title(column).replace("\n", " · ")
+
+
+def _cost(cell: Cell) -> str:
+    if not cell.seconds:
+        return "–"
+    memory = f" · {np.median(list(cell.peak_mb.values())):.0f}" if cell.peak_mb else ""
+    return f"{np.median(list(cell.seconds.values())):.1f}{memory}"
+
 
 def summarise(records: Iterable[Record]) -> Report:
-    """Group records into rows and columns; a run that was repeated after an error counts by its last record.
+    """Group records into rows and columns; of several records of one row, column and seed the last one counts.
 
     Raises:
         RequestError: there are no records.
     """
-    latest = _latest(records)
-    if not latest:
+    ordered = sorted(records, key=lambda record: str(record.get("time", "")))
+    if not ordered:
         raise RequestError("no records there yet; `graphcl bench run` makes some")
     recipes = entries("methods")
-    values: dict[tuple[str, Column], dict[int, float]] = defaultdict(dict)
-    failures: dict[tuple[str, Column], list[str]] = defaultdict(list)
-    controls: dict[str, bool] = {}
-    done = [record for record in latest if record["status"] == "ok"]
-    columns = {_column(record) for record in done if record["run"]["probe"]["name"] != "majority"} or {
-        _column(record) for record in done
-    }
-    for record in latest:
+    rows: dict[str, RowKind] = {}
+    outcomes: dict[tuple[str, Column, int], Record] = {}
+    columns = _columns(ordered)
+    for record in ordered:
         run = record["run"]
         row = _row(run, recipes)
-        controls[row] = run["method"] in recipes and recipes[run["method"]].control
+        rows[row] = _kind(run["method"], recipes)
         fitting = [column for column in columns if _belongs(record, column)]
         if record["status"] != "ok" and not fitting:
             fitting = [Column(run["dataset"], run["split"], "acc", run["protocol"], "?", _probe(run))]
         for column in fitting:
-            if record["status"] == "ok":
-                values[row, column][run["seed"]] = record["metrics"][f"{record['metric']}/test"]
-            else:
-                failures[row, column].append(record["error"])
-    cells = {key: Cell(values.get(key, {}), tuple(failures.get(key, ()))) for key in {**values, **failures}}
+            if _replaces(record, outcomes.get((row, column, run["seed"]))):
+                outcomes[row, column, run["seed"]] = record
+    cells = _cells(outcomes)
     # controls belong into every table: those without a record, whatever the settings, show as "not run"
-    recorded = {record["run"]["method"] for record in latest}
+    recorded = {method_of(row) for row in rows}
     for name, recipe in recipes.items():
         if recipe.control and name not in recorded:
-            controls.setdefault(name, True)
-    order = sorted(
-        {column for _, column in cells}, key=lambda c: (c.protocol, c.dataset, c.split, c.probe, c.fingerprint)
-    )
-    return Report(tuple(order), dict(sorted(controls.items())), cells)
+            rows[name] = "control"
+    order = sorted({column for _, column in cells}, key=lambda column: column.key)
+    return Report(tuple(order), dict(sorted(rows.items())), cells, _machines(ordered))
 
 
-def _latest(records: Iterable[Record]) -> list[Record]:
-    """The last record of each run on each content of its data; failures only where nothing came of the run."""
-    done: dict[tuple[str, str], Record] = {}
-    lost: dict[str, Record] = {}
+def records_below(folder: Path) -> list[Record]:
+    """The records of a folder of results, or of every such folder below it.
+
+    Raises:
+        RequestError: there is no such folder.
+        DataError: a line is no record.
+    """
+    if not folder.is_dir():
+        raise RequestError(f"{folder} is no folder of results; give the --out of a `graphcl bench run`")
+    stores = sorted({path.parent.parent for path in folder.rglob("*.jsonl")})
+    return [record for store in stores for record in Store(store).read()]
+
+
+def method_of(row: str) -> str:
+    """The method of a row, whose label may name settings behind it.
+
+    Example:
+        >>> method_of("grace (plan.epochs=3)")
+        'grace'
+    """
+    return row.partition(" (")[0]
+
+
+def _replaces(record: Record, earlier: Record | None) -> bool:
+    """Whether a record counts in place of an earlier one of the same row, column and seed.
+
+    What was computed later counts, by whatever version of the code; an ``error`` computed nothing, and a failed run
+    does not undo the same run's success.
+    """
+    if earlier is None or record["status"] == "ok" or earlier["status"] == "error":
+        return True
+    return bool(record["status"] == "failed" and record["run_id"] != earlier["run_id"])
+
+
+def _cells(outcomes: dict[tuple[str, Column, int], Record]) -> dict[tuple[str, Column], Cell]:
+    grouped: dict[tuple[str, Column], dict[int, Record]] = defaultdict(dict)
+    for (row, column, seed), record in outcomes.items():
+        grouped[row, column][seed] = record
+    cells = {}
+    for key, by_seed in grouped.items():
+        done = {seed: record for seed, record in sorted(by_seed.items()) if record["status"] == "ok"}
+        cells[key] = Cell(
+            {seed: record["metrics"][f"{record['metric']}/test"] for seed, record in done.items()},
+            tuple(record["error"] for record in by_seed.values() if record["status"] != "ok"),
+            {seed: record["seconds"]["total"] for seed, record in done.items() if "seconds" in record},
+            {seed: record["peak_mb"] for seed, record in done.items() if "peak_mb" in record},
+        )
+    return cells
+
+
+def _kind(method: str, recipes: dict[str, Any]) -> RowKind:
+    if method not in recipes:
+        return "method"
+    recipe = recipes[method]
+    return "control" if recipe.control else "supervised" if recipe.supervised else "method"
+
+
+def _machines(records: Iterable[Record]) -> tuple[str, ...]:
+    """What the records were computed on."""
+    found = set()
     for record in records:
-        if record["status"] == "ok":
-            done[record["run_id"], record["dataset"]["fingerprint"]] = record
-        else:
-            lost[record["run_id"]] = record
-    succeeded = {run_id for run_id, _ in done}
-    return [*done.values(), *(record for run_id, record in lost.items() if run_id not in succeeded)]
+        if "env" in record:
+            env = record["env"]
+            threads = f"{env['threads']} thread{'s' if env['threads'] != 1 else ''}"
+            found.add(f"{env['device']}, {env['platform']}, {threads}")
+    return tuple(sorted(found))
+
+
+def _columns(records: Iterable[Record]) -> set[Column]:
+    """The columns that scores open; rows without a probe of their own open one only where nothing else does."""
+    done = [record for record in records if record["status"] == "ok"]
+    probed = {_column(record) for record in done if record["run"]["probe"]["name"] not in _PROBELESS}
+    places = {(column.dataset, column.split, column.protocol, column.fingerprint) for column in probed}
+    for record in done:
+        column = _column(record)
+        if (column.dataset, column.split, column.protocol, column.fingerprint) not in places:
+            probed.add(column)
+    return probed
 
 
 def _column(record: Record) -> Column:
@@ -221,11 +413,11 @@ def _column(record: Record) -> Column:
 
 
 def _belongs(record: Record, column: Column) -> bool:
-    """Whether a record counts in a column; the majority has no probe and a failed run no content to differ in."""
+    """Whether a record counts in a column; some rows have no probe, and a failed run no content to differ in."""
     run = record["run"]
     same = (run["dataset"], run["split"], run["protocol"]) == (column.dataset, column.split, column.protocol)
     content = record["status"] != "ok" or record["dataset"]["fingerprint"] == column.fingerprint
-    return same and content and (run["method"] == "majority" or _probe(run) == column.probe)
+    return same and content and (run["probe"]["name"] in _PROBELESS or _probe(run) == column.probe)
 
 
 def _probe(run: dict[str, Any]) -> str:
@@ -241,15 +433,24 @@ def _probe(run: dict[str, Any]) -> str:
 
 
 def _row(run: dict[str, Any], recipes: dict[str, Any]) -> str:
-    """The method, with whatever differs from its official settings for the data set."""
+    """The method; with the preset it took, or else whatever differs from its official settings for the data set."""
     name = run["method"]
     if name not in recipes:
         return name
-    usual = encode(recipes[name].preset(run["dataset"]))
-    changed = [
-        f"{key}={value}" for key, value in _flat(run["settings"]).items() if _flat(usual).get(key, value) != value
-    ]
-    return f"{name} ({', '.join(sorted(changed))})" if changed else name
+    recipe, settings = recipes[name], _flat(run["settings"])
+    changed = _changed(settings, recipe, run["dataset"])
+    if not changed:
+        return name
+    for preset in recipe.presets:
+        if not _changed(settings, recipe, preset):
+            return f"{name} (preset {preset})"
+    return f"{name} ({', '.join(changed)})"
+
+
+def _changed(settings: dict[str, Any], recipe: Any, preset: str) -> list[str]:
+    """The settings that differ from a preset's; those that one of the two does not know are no difference."""
+    usual = _flat(encode(recipe.preset(preset)))
+    return sorted(f"{key}={value}" for key, value in settings.items() if usual.get(key, value) != value)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

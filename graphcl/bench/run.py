@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
+from torch import Tensor
 from torch_geometric.data import Data
 
 from graphcl._version import __version__
@@ -22,16 +23,17 @@ from graphcl.catalogue import find
 from graphcl.config import decode, digest, encode, parse_setting
 from graphcl.data.loading import find_dataset, labels, load, split_names
 from graphcl.data.spec import DatasetSpec, Graphs
-from graphcl.data.splits import is_random
+from graphcl.data.splits import Split, is_random
 from graphcl.errors import GraphclError, RequestError, RunFailedError, UnknownNameError
-from graphcl.evaluate.probes import Probe
-from graphcl.evaluate.scoring import Scores, score
+from graphcl.evaluate.probes import Metric, Probe, selection_score, selections
+from graphcl.evaluate.scoring import Scores, count_classes, score, score_outputs
 from graphcl.graph import fingerprint
 from graphcl.methods.recipe import Recipe
 from graphcl.plan import Plan
+from graphcl.seeding import Seeds
 from graphcl.train import Step, Training, embedding, start
 
-__all__ = ["LEGACY_EVERY", "Record", "Run", "Watch", "execute", "nested"]
+__all__ = ["LEGACY_EVERY", "Record", "Run", "Trained", "Watch", "execute", "nested"]
 
 Record = dict[str, Any]
 Watch = Callable[[Step, Plan], None]
@@ -46,6 +48,12 @@ _RULES = {
     "legacy": f"FLAGGED: the epoch (every {LEGACY_EVERY}) with the best mean TEST score is reported, as much released "
     "code does; never compare it with honest records",
 }
+
+
+_SUPERVISED_RULE = (
+    "SUPERVISED: trained on the labels of train; the epoch with the first best validation score (a fifth of train held "
+    "out where there is no validation part); test read once, afterwards"
+)
 
 
 def nested(settings: list[str]) -> dict[str, Any]:
@@ -139,6 +147,11 @@ class Run:
         recipe.plan.torch_device()
         if probe == "majority" and recipe.probe != "majority":
             raise RequestError(f"--probe majority ignores the embedding of {method}; run the method 'majority' instead")
+        if recipe.supervised and (probe is not None or probe_changes or protocol == "legacy"):
+            raise RequestError(
+                f"{method} is trained on the labels, selected on validation and scored without a probe; leave "
+                "probe and protocol out"
+            )
         # the majority class has no embedding that another probe could read
         name = recipe.probe if probe is None or recipe.probe == "majority" else probe
         made: Probe = find("probes", name).preset(dataset, probe_changes if name != "majority" else None)
@@ -148,14 +161,24 @@ class Run:
             split=wanted,
             seed=seed,
             settings=encode(recipe),
-            probe={"name": name, **encode(made)},
+            probe={"name": "none"} if recipe.supervised else {"name": name, **encode(made)},
             protocol="legacy" if protocol == "legacy" else "honest",
         )
 
     @property
     def id(self) -> str:
-        """Hash of all of it, 16 hex digits."""
-        return digest(asdict(self))
+        """Hash of all of it, 16 hex digits.
+
+        Settings of ``None`` are left out, so that a setting that comes later and does nothing unless it is given
+        leaves earlier records valid.
+        """
+        return digest(_without_none(asdict(self)))
+
+    @property
+    def training(self) -> str:
+        """Hash of what the training hangs on: runs that differ in split and probe alone share it."""
+        own = asdict(self)
+        return digest(_without_none({key: own[key] for key in ("method", "dataset", "seed", "settings", "protocol")}))
 
     def recipe(self) -> Recipe:
         """The recipe these settings describe."""
@@ -167,12 +190,31 @@ class Run:
         return decode(cls, {name: value for name, value in self.probe.items() if name != "name"})
 
 
-def execute(run: Run, watch: Watch | None = None) -> Record:
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An embedding that several runs score: labels have no part in its training, so that one serves every split."""
+
+    key: str
+    embedding: Tensor
+    seconds: Record
+    peak_mb: float
+
+
+def execute(run: Run, watch: Watch | None = None, kept: list[Trained] | None = None) -> Record:
     """Compute one run.
 
     Args:
         run: what to compute.
         watch: called after each training step.
+        kept: the last embedding, taken if it is of the same training and replaced if not; ``None`` keeps none.
 
     Returns:
         The record. ``status`` is ``ok``; ``failed`` where the computation itself failed (it diverged: running it again
@@ -182,8 +224,9 @@ def execute(run: Run, watch: Watch | None = None) -> Record:
     record: Record = {"run_id": run.id, "run": asdict(run), "status": "ok"}
     try:
         with _peak_memory() as peak:
-            record.update(_compute(run, watch, clock))
+            record.update(_compute(run, watch, clock, kept))
         record["peak_mb"] = peak[0]
+        _share(run, record, clock, kept)
     except RunFailedError as error:
         record.update(status="failed", error=str(error))
     except GraphclError as error:
@@ -201,29 +244,51 @@ def execute(run: Run, watch: Watch | None = None) -> Record:
     return record
 
 
-def _compute(run: Run, watch: Watch | None, clock: "_Clock") -> Record:
+def _share(run: Run, record: Record, clock: "_Clock", kept: list[Trained] | None) -> None:
+    """Training that was done for an earlier run counts in full in the time and memory of this one."""
+    if not kept or kept[0].key != run.training:
+        return
+    if kept[0].seconds:
+        clock.add(kept[0].seconds)
+        record["peak_mb"] = max(record["peak_mb"], kept[0].peak_mb)
+        record["trained_once_for"] = kept[0].key
+    else:
+        spent = {name: value for name, value in clock.parts().items() if name in ("train", "embed")}
+        kept[0] = replace(kept[0], seconds=spent, peak_mb=record["peak_mb"])
+
+
+def _compute(run: Run, watch: Watch | None, clock: "_Clock", kept: list[Trained] | None) -> Record:
     graphs, split = load(run.dataset, run.split, run.seed)
     spec = find_dataset(run.dataset)
-    recipe, probe, y = run.recipe(), run.make_probe(), labels(graphs)
+    recipe, y = run.recipe(), labels(graphs)
     clock.lap("load")
-    training = start(recipe, graphs, run.seed)
-
-    def measured() -> Scores:
-        h = embedding(training.method, training.data)
-        clock.lap("embed")
-        scores = score(h, y, split, probe, spec.metric, run.seed)
-        clock.lap("probe")
-        return scores
-
-    if run.protocol == "legacy":
-        scores, epoch = _best_on_test(training, recipe.plan, spec.metric, measured, watch, clock)
+    epoch = None
+    if recipe.supervised:
+        scores = _supervised(run, recipe, graphs, split, spec.metric, watch, clock)
+        probe_used: Record = {"probe": "none", "rule": "class scores of the model itself"}
     else:
-        epoch = None
-        for step in training.steps:
-            if watch is not None:
-                watch(step, recipe.plan)
-        clock.lap("train")
-        scores = measured()
+        probe = run.make_probe()
+        probe_used = probe.describe()
+
+        def scored(h: Tensor) -> Scores:
+            clock.lap("embed")
+            scores = score(h, y, split, probe, spec.metric, run.seed)
+            clock.lap("probe")
+            return scores
+
+        if run.protocol == "legacy":
+            training = start(recipe, graphs, run.seed)
+            scores, epoch = _best_on_test(training, recipe.plan, spec.metric, scored, watch, clock)
+        elif kept and kept[0].key == run.training:
+            scores = scored(kept[0].embedding)
+        else:
+            training = start(recipe, graphs, run.seed)
+            _drain(training, recipe.plan, watch)
+            clock.lap("train")
+            h = embedding(training.method, training.data)
+            if kept is not None:
+                kept[:] = [Trained(run.training, h, {}, 0.0)]
+            scores = scored(h)
     return {
         "metrics": scores.metrics,
         "metrics_per_split": scores.per_split,
@@ -237,30 +302,68 @@ def _compute(run: Run, watch: Watch | None, clock: "_Clock") -> Record:
         },
         "selection": {
             "protocol": run.protocol,
-            "rule": _RULES[run.protocol],
+            "rule": _SUPERVISED_RULE if recipe.supervised else _RULES[run.protocol],
             "legacy": run.protocol == "legacy",
             **({"epoch": epoch} if epoch is not None else {}),
-            "probe": probe.describe(),
+            "probe": probe_used,
             "chosen": scores.chosen,
         },
     }
+
+
+def _drain(training: Training, plan: Plan, watch: Watch | None) -> None:
+    for step in training.steps:
+        if watch is not None:
+            watch(step, plan)
+
+
+def _supervised(
+    run: Run, recipe: Recipe, graphs: Graphs, split: Split, metric: Metric, watch: Watch | None, clock: "_Clock"
+) -> Scores:
+    """Train a supervised reference on every triple of a split; labels outside train are not in what it is given."""
+    if not isinstance(graphs, Data):
+        raise RequestError(f"{run.method} learns from the labels of nodes; choose a data set at node level")
+    y = labels(graphs)
+    classes = count_classes(y, split)
+    outputs, chosen = [], []
+    for selection in selections(y, split, Seeds(run.seed).torch("folds")):
+        fit, judged = selection.pairs[0]
+        seen = graphs.__copy__()
+        seen.y = torch.full_like(y, -1)
+        seen.y[fit] = y[fit]
+        seen.train_mask = seen.y >= 0
+        seen.val_mask = seen.test_mask = None
+        training = start(recipe, seen, run.seed, classes)
+        best = {"score": -1.0, "epoch": 0}
+        output = None
+        for step in training.steps:
+            if watch is not None:
+                watch(step, recipe.plan)
+            now = embedding(training.method, training.data)
+            value = float(selection_score(now[judged], selection.labels[judged], metric))
+            if value > best["score"]:
+                best, output = {"score": value, "epoch": step.epoch}, now
+        outputs.append(embedding(training.method, training.data) if output is None else output)
+        chosen.append(best)
+        clock.lap("train")
+    return score_outputs(outputs, y, split, metric, chosen)
 
 
 def _best_on_test(
     training: Training,
     plan: Plan,
     metric: str,
-    measured: Callable[[], Scores],
+    scored: Callable[[Tensor], Scores],
     watch: Watch | None,
     clock: "_Clock",
 ) -> tuple[Scores, int]:
-    best, best_epoch = measured(), 0
+    best, best_epoch = scored(embedding(training.method, training.data)), 0
     for step in training.steps:
         if watch is not None:
             watch(step, plan)
         if step.epoch % LEGACY_EVERY == 0 or step.epoch == plan.epochs:
             clock.lap("train")
-            now = measured()
+            now = scored(embedding(training.method, training.data))
             if now.metrics[f"{metric}/test"] > best.metrics[f"{metric}/test"]:
                 best, best_epoch = now, step.epoch
     return best, best_epoch
@@ -293,6 +396,12 @@ class _Clock:
         now = time.perf_counter()
         self._parts[name] = self._parts.get(name, 0.0) + now - self._last
         self._last = now
+
+    def add(self, parts: Mapping[str, float]) -> None:
+        """Count time that was spent before."""
+        for name, value in parts.items():
+            self._parts[name] = self._parts.get(name, 0.0) + value
+            self._began -= value
 
     def parts(self) -> dict[str, float]:
         total = time.perf_counter() - self._began

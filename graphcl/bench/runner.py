@@ -8,7 +8,7 @@ from multiprocessing import get_context
 
 import torch
 
-from graphcl.bench.run import Record, Run, Watch, execute
+from graphcl.bench.run import Record, Run, Trained, Watch, execute
 from graphcl.bench.store import Store
 from graphcl.data.loading import find_dataset, open_dataset
 from graphcl.errors import RequestError, RunFailedError
@@ -54,6 +54,8 @@ def run_all(
 ) -> Iterator[Record]:
     """Compute what is missing, record it, and yield each record once it is safe on disk.
 
+    Runs that differ in split and probe alone follow each other, and are trained once.
+
     Args:
         runs: all cells wanted; those already finished are not run again.
         store: where records are and go.
@@ -68,27 +70,43 @@ def run_all(
     if jobs < 1:
         raise RequestError(f"jobs = {jobs}: input should be 1 or more")
     with store.writing():
-        todo = pending(runs, store)
+        todo = _by_training(pending(runs, store))
         for record in _serial(todo, watch, began) if jobs == 1 else _parallel(todo, jobs):
             store.append(record)
             yield record
 
 
-def _serial(runs: Sequence[Run], watch: Watch | None, began: Callable[[Run], None] | None) -> Iterator[Record]:
+def _by_training(runs: Sequence[Run]) -> list[list[Run]]:
+    groups: dict[str, list[Run]] = {}
     for run in runs:
-        if began is not None:
-            began(run)
-        yield execute(run, watch)
+        groups.setdefault(run.training, []).append(run)
+    return list(groups.values())
 
 
-def _parallel(runs: Sequence[Run], jobs: int) -> Iterator[Record]:
+def _serial(
+    groups: Sequence[Sequence[Run]], watch: Watch | None, began: Callable[[Run], None] | None
+) -> Iterator[Record]:
+    for group in groups:
+        kept: list[Trained] = []
+        for run in group:
+            if began is not None:
+                began(run)
+            yield execute(run, watch, kept)
+
+
+def _group(runs: Sequence[Run]) -> list[Record]:
+    kept: list[Trained] = []
+    return [execute(run, None, kept) for run in runs]
+
+
+def _parallel(groups: Sequence[Sequence[Run]], jobs: int) -> Iterator[Record]:
     threads = max(1, (os.cpu_count() or 1) // jobs)
     # spawn: a forked torch inherits locks and thread pools that no longer work
     with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
-        futures = [pool.submit(execute, run) for run in runs]
+        futures = [pool.submit(_group, group) for group in groups]
         try:
             for future in as_completed(futures):
-                yield future.result()
+                yield from future.result()
         except BrokenProcessPool:
             raise RunFailedError(
                 "a worker process was killed, most likely for lack of memory; use fewer --jobs and start the same "

@@ -37,8 +37,10 @@ class Suite(Config):
     Args:
         name: of the suite.
         description: one sentence.
-        methods: catalogue names; every control that works at the level of a data set is added to it.
+        methods: catalogue names, or ``("all",)`` for every method that works at the level of a data set; every control
+            that does is added.
         tasks: the data sets and splits.
+        without: methods that ``"all"`` leaves out.
         seeds: number of seeds, 0 … seeds - 1.
         settings: changes to the settings, by method.
         protocol: ``honest`` or ``legacy``.
@@ -48,6 +50,7 @@ class Suite(Config):
     name: str
     description: str = ""
     methods: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = ()
     seeds: Size = 5
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -57,16 +60,20 @@ class Suite(Config):
     def runs(self) -> list[Run]:
         """All cells, ordered by data set, then seed, then method, so that early results already compare methods."""
         recipes: dict[str, type[Recipe]] = entries("methods")
-        for name in (*self.methods, *self.settings):
+        every = "all" in self.methods
+        chosen = tuple(recipes) if every else self.methods
+        for name in (*chosen, *self.without, *self.settings):
             if name not in recipes:
                 raise UnknownNameError("method", name, recipes)
+        chosen = tuple(name for name in chosen if name not in self.without and not (every and recipes[name].control))
         for name in self.settings:
-            if name not in self.methods and not recipes[name].control:
+            if name not in chosen and not recipes[name].control:
                 raise RequestError(f"suite {self.name}: settings for '{name}', which is not among its methods; add it")
-        controls = [name for name, recipe in recipes.items() if recipe.control and name not in self.methods]
+        controls = [name for name, recipe in recipes.items() if recipe.control and name not in chosen]
         made = []
         for task in self.tasks:
             level = find_dataset(task.dataset).level
+            here = [name for name in chosen if not every or self._takes(recipes[name], level)]
             for seed in range(self.seeds):
                 made += [
                     Run.of(
@@ -76,11 +83,15 @@ class Suite(Config):
                         seed,
                         self.settings.get(name),
                         self.protocol,
-                        self.probe or None,
+                        None if recipes[name].supervised else self.probe or None,
                     )
-                    for name in (*self.methods, *(c for c in controls if level in recipes[c].levels))
+                    for name in (*here, *(c for c in controls if level in recipes[c].levels))
                 ]
         return made
+
+    def _takes(self, recipe: type[Recipe], level: str) -> bool:
+        # a supervised reference has no probe to choose and no best epoch on test
+        return level in recipe.levels and (not recipe.supervised or (self.protocol == "honest" and not self.probe))
 
 
 @cache

@@ -41,6 +41,11 @@ from .npz_graphs import COAUTHOR_CS as COAUTHOR_CS
 from .npz_graphs import COAUTHOR_PHYSICS as COAUTHOR_PHYSICS
 from .npz_graphs import CORA_ML as CORA_ML
 from .npz_graphs import DBLP as DBLP
+from .ogb import ATOM_CATEGORIES as ATOM_CATEGORIES
+from .ogb import OGBG_MOLHIV as OGBG_MOLHIV
+from .ogb import atom_categories as atom_categories
+from .ogb import from_ogb as from_ogb
+from .ogb import ogb_safe_load as ogb_safe_load
 from .planetoid import CITESEER as CITESEER
 from .planetoid import CORA as CORA
 from .planetoid import PUBMED as PUBMED
@@ -91,6 +96,7 @@ __all__ = [
     "AMAZON_PHOTO",
     "AMAZON_RATINGS",
     "AMHERST41",
+    "ATOM_CATEGORIES",
     "Areas",
     "CHAMELEON",
     "CHAMELEON_FILTERED",
@@ -122,6 +128,7 @@ __all__ = [
     "MINESWEEPER",
     "MUTAG",
     "NCI1",
+    "OGBG_MOLHIV",
     "PROTEINS",
     "PUBMED",
     "PYTHON_PACKAGES",
@@ -141,6 +148,7 @@ __all__ = [
     "WIKI_CS",
     "WISCONSIN",
     "all_datasets",
+    "atom_categories",
     "cache_folder",
     "card",
     "csbm",
@@ -149,6 +157,7 @@ __all__ = [
     "draw",
     "find_dataset",
     "find_files",
+    "from_ogb",
     "geom_gcn_split",
     "index",
     "is_random",
@@ -158,6 +167,7 @@ __all__ = [
     "locate",
     "mirrors",
     "obtain",
+    "ogb_safe_load",
     "open_dataset",
     "raw_file",
     "read_arrays",

@@ -1,7 +1,6 @@
 """From a name to a graph and a split: the one way data enters."""
 
-import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from graphcl.data.splits import RANDOM, Split, Triple, draw, is_random
 from graphcl.data.store import describe_mismatch, locate, obtain, set_aside, sha256
 from graphcl.errors import DataError, UnknownNameError
 from graphcl.graph import check_graph, fingerprint
+from graphcl.pieces import one_thread
 
 __all__ = ["all_datasets", "find_dataset", "labels", "load", "open_dataset", "split_names"]
 
@@ -28,7 +28,7 @@ def find_dataset(name: str) -> DatasetSpec:
 
 def split_names(spec: DatasetSpec) -> list[str]:
     """The splits this data set can be loaded with (``few-K``: any K; random ones also with ``xN`` behind)."""
-    random = [name for name in RANDOM if (name == "folds-10") == (spec.level == "graph")]
+    random = [name for name in RANDOM if name.startswith("folds-") == (spec.level == "graph")]
     return [*spec.splits, *random, "few-K"]
 
 
@@ -118,7 +118,7 @@ def _check_content(spec: DatasetSpec, graphs: Graphs) -> None:
     if isinstance(graphs, Data):
         check_graph(graphs, spec.name)
     else:
-        with _one_thread():
+        with one_thread():
             for number, graph in enumerate(graphs):
                 check_graph(graph, f"{spec.name}[{number}]")
     if spec.counts is None:
@@ -135,17 +135,6 @@ def _check_content(spec: DatasetSpec, graphs: Graphs) -> None:
     for what, number in found.items():
         if number != getattr(expected, what):
             raise DataError(f"{spec.name}: read {number} {what}, expected {getattr(expected, what)}")
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    # waking torch's threads for each of thousands of small graphs takes longer than the work itself
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def load(name: str, split: str | None = None, seed: int = 0) -> tuple[Graphs, Split]:

@@ -9,6 +9,7 @@
 | `random-20-80-cv` | 20 / – / 80 % | cross-validation in train | BGRL README |
 | `few-K` | K per class / up to 30 per class / rest | validation | Shchur et al. (2018) with K = 20 |
 | `folds-10` | ten stratified folds: 8 / 1 / 1 | validation | graph classification |
+| `folds-10-cv` | ten stratified folds: 9 / – / 1 | cross-validation in train | InfoGraph, GraphCL |
 
 With `xN` behind its name (`random-10-10-80x10`) a split is drawn N times by one seed: the method is trained once, and
 probed on each; on small graphs that tells far more than one draw. Published splits (`public`, `geom-gcn`, `official`)
@@ -166,18 +167,28 @@ def _few(y: Tensor, rng: np.random.Generator, k: int) -> list[Triple]:
 
 
 def _folds(y: Tensor, rng: np.random.Generator, k: int = 10) -> list[Triple]:
-    rows = _labelled(y)
-    smallest = int(np.unique(y.numpy()[rows], return_counts=True)[1].min())
-    if smallest < k:
-        raise DataError(f"split folds-{k}: the smallest class has {smallest} members; {k} folds need {k}")
-    maker = StratifiedKFold(k, shuffle=True, random_state=int(rng.integers(2**31)))
-    folds = [rows[test] for _, test in maker.split(np.zeros(rows.size), y.numpy()[rows])]
+    folds = _stratified(y, rng, k)
     triples = []
     for i in range(k):
         held = (i, (i + 1) % k)
         train = np.concatenate([fold for j, fold in enumerate(folds) if j not in held])
         triples.append(_triple(train, folds[held[1]], folds[held[0]]))
     return triples
+
+
+def _folds_without_validation(y: Tensor, rng: np.random.Generator, k: int = 10) -> list[Triple]:
+    folds = _stratified(y, rng, k)
+    none = np.empty(0, dtype=np.int64)
+    return [_triple(np.concatenate(folds[:i] + folds[i + 1 :]), none, folds[i]) for i in range(k)]
+
+
+def _stratified(y: Tensor, rng: np.random.Generator, k: int) -> list[np.ndarray]:
+    rows = _labelled(y)
+    smallest = int(np.unique(y.numpy()[rows], return_counts=True)[1].min())
+    if smallest < k:
+        raise DataError(f"split folds-{k}: the smallest class has {smallest} members; {k} folds need {k}")
+    maker = StratifiedKFold(k, shuffle=True, random_state=int(rng.integers(2**31)))
+    return [rows[test] for _, test in maker.split(np.zeros(rows.size), y.numpy()[rows])]
 
 
 def _labelled(y: Tensor) -> np.ndarray:
@@ -199,8 +210,9 @@ RANDOM: dict[str, _Maker] = {
     "random-10-90": lambda y, rng: _fractions(y, rng, 0.1, 0.0),
     "random-20-80-cv": lambda y, rng: _fractions(y, rng, 0.2, 0.0),
     "folds-10": _folds,
+    "folds-10-cv": _folds_without_validation,
 }
-_CROSS_VALIDATED = {"random-10-90", "random-20-80-cv"}
+_CROSS_VALIDATED = {"random-10-90", "random-20-80-cv", "folds-10-cv"}
 _FEW = re.compile(r"few-([1-9]\d*)")
 _REPEATED = re.compile(r"(.+)x([1-9]\d?)")
 

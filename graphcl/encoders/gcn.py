@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn.dense.linear import Linear
 
+from graphcl.errors import RequestError
 from graphcl.ops.linear import feature_linear
-from graphcl.ops.propagate import Pattern, gcn_operator, multiply
+from graphcl.ops.propagate import Pattern, gcn_operator, multiply, sum_operator
 
-__all__ = ["ACTIVATIONS", "GCN", "Activation", "activation"]
+__all__ = ["ACTIVATIONS", "GCN", "Activation", "Norm", "activation", "normalisation"]
 
 Activation: TypeAlias = Literal["relu", "prelu", "rrelu", "elu", "none"]
+Norm: TypeAlias = Literal["none", "batch", "layer"]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -27,6 +29,42 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 def activation(name: Activation) -> nn.Module:
     """A fresh activation module by name."""
     return ACTIVATIONS[name]()
+
+
+class _BatchNorm(nn.BatchNorm1d):
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training and input.size(0) < 2:
+            raise RequestError("batch normalisation cannot be trained on one node: it has no spread; take norm='none'")
+        return super().forward(input)
+
+
+def normalisation(name: Norm, width: int, momentum: float = 0.1) -> nn.Module:
+    """A fresh normalisation module by name.
+
+    Args:
+        name: ``batch`` standardises each dimension over the nodes, ``layer`` each node over its dimensions, both with a
+            learned scale and shift; ``none`` does nothing.
+        width: D.
+        momentum: of batch normalisation, in [0, 1]: the weight of the newest batch in the statistics that evaluation
+            uses, as torch counts it (a decay of 0.99 is a momentum of 0.01).
+
+    Example:
+        >>> normalisation("batch", 8).num_features
+        8
+    """
+    if name == "batch":
+        return _BatchNorm(width, momentum=momentum)
+    return nn.LayerNorm(width) if name == "layer" else nn.Identity()
+
+
+def _without_loops(
+    edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None, dtype: torch.dtype
+) -> tuple[Pattern, Tensor]:
+    pattern, values = sum_operator(edge_index, num_nodes, edge_weight, dtype)
+    degree = multiply(pattern, values, values.new_ones(num_nodes, 1))[:, 0]
+    some = degree > 0
+    scale = torch.where(some, torch.where(some, degree, 1.0).rsqrt(), 0.0)
+    return pattern, scale[pattern.rows] * values * scale[pattern.columns]
 
 
 class _Convolution(nn.Module):
@@ -46,16 +84,26 @@ class _Convolution(nn.Module):
 class GCN(nn.Module):
     r"""Stacked graph convolutions.
 
-    .. math:: H^{(l+1)} = \sigma\!\left(\hat D^{-1/2} \hat A \hat D^{-1/2} H^{(l)} W^{(l)} + b^{(l)}\right)
+    .. math:: H^{(l+1)} = \sigma\!\left(\nu\!\left(\hat D^{-1/2} \hat A \hat D^{-1/2} H^{(l)} W^{(l)}
+              + b^{(l)}\right)\right), \qquad \hat A = A + I
 
     Args:
         in_channels: F.
         dims: width of each layer's output.
-        act: activation; one module shared by all layers, as in the official codes with a learnable slope.
-        act_last: whether the last layer is followed by the activation too (GRACE, DGI) or not (CCA-SSG).
+        act: activation :math:`\sigma`.
+        act_last: whether the last layer is followed by normalisation and activation too (GRACE, DGI, BGRL) or is linear
+            (CCA-SSG, Graph Barlow Twins).
+        norm: normalisation :math:`\nu` between convolution and activation.
+        momentum: of batch normalisation, as in `normalisation`.
+        shared_act: one activation module for all layers, as in the released codes of GRACE and GCA, which matters where
+            it has a learnable slope; otherwise each layer has its own (BGRL).
+        self_loops: whether nodes see themselves; without, :math:`\hat A = A`.
 
     Shapes:
         ``x [N, F]`` (dense, or CSR), ``edge_index [2, E]``, ``edge_weight [E]`` or ``None`` → ``[N, dims[-1]]``.
+
+    Raises:
+        RequestError: in training with batch normalisation, a graph of one node.
 
     Reference:
         Kipf & Welling, ICLR 2017, equation 2.
@@ -70,23 +118,35 @@ class GCN(nn.Module):
     supports_sparse_features = True
 
     def __init__(
-        self, in_channels: int, dims: Sequence[int], act: Activation = "relu", *, act_last: bool = False
+        self,
+        in_channels: int,
+        dims: Sequence[int],
+        act: Activation = "relu",
+        *,
+        act_last: bool = False,
+        norm: Norm = "none",
+        momentum: float = 0.1,
+        shared_act: bool = True,
+        self_loops: bool = True,
     ) -> None:
         super().__init__()
         widths = [in_channels, *dims]
+        activated = dims if act_last else dims[:-1]
         self.layers = nn.ModuleList(_Convolution(a, b) for a, b in pairwise(widths))
-        self.act = activation(act)
-        self.act_last = act_last
+        self.norms = nn.ModuleList(normalisation(norm, width, momentum) for width in activated)
+        self.act = activation(act) if shared_act else nn.ModuleList(activation(act) for _ in activated)
+        self.self_loops = self_loops
         self.in_channels = in_channels
         self.out_channels = widths[-1]
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """Embed the nodes."""
-        last = len(self.layers) - 1
         dtype = next(self.parameters()).dtype
-        pattern, values = gcn_operator(edge_index, x.size(0), edge_weight, dtype)
+        operator = gcn_operator if self.self_loops else _without_loops
+        pattern, values = operator(edge_index, x.size(0), edge_weight, dtype)
         for number, layer in enumerate(self.layers):
             x = layer(x, pattern, values)
-            if number < last or self.act_last:
-                x = self.act(x)
+            if number < len(self.norms):
+                act = self.act[number] if isinstance(self.act, nn.ModuleList) else self.act
+                x = act(self.norms[number](x))
         return x

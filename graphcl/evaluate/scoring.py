@@ -1,6 +1,8 @@
 """From an embedding and a split to scores: selection sees train and validation, the test part is read after it."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +17,7 @@ from graphcl.evaluate.logistic import LogisticProbe
 from graphcl.evaluate.probes import Fitted, Metric, Probe, selections
 from graphcl.seeding import Seeds
 
-__all__ = ["Scores", "accuracy", "probe", "roc_auc", "score"]
+__all__ = ["Scores", "accuracy", "count_classes", "probe", "roc_auc", "score", "score_outputs"]
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,11 @@ def roc_auc(logits: Tensor, y: Tensor) -> float:
     return float(roc_auc_score(y.numpy(), (logits[:, 1] - logits[:, 0]).numpy()))
 
 
-def _measure(fitted: Fitted, h: Tensor, y: Tensor, rows: Tensor, metric: Metric) -> dict[str, float]:
-    with torch.no_grad():
-        logits = fitted.logits(h[rows])
-    found = {"acc": accuracy(logits, y[rows])}
+def _measure(logits: Tensor, y: Tensor, metric: Metric) -> dict[str, float]:
+    found = {"acc": accuracy(logits, y)}
     # beside accuracy the AUC is a courtesy: a part that holds one class only has none
-    if metric == "auc" or (logits.size(1) == 2 and y[rows].unique().numel() == 2):
-        found["auc"] = roc_auc(logits, y[rows])
+    if metric == "auc" or (logits.size(1) == 2 and y.unique().numel() == 2):
+        found["auc"] = roc_auc(logits, y)
     return found
 
 
@@ -79,29 +79,73 @@ def score(h: Tensor, y: Tensor, split: Split, probe: Probe, metric: Metric = "ac
     """
     if not isinstance(h, Tensor) or not isinstance(split, Split):
         raise DataError("score takes a tensor [N, D] and a Split, as graphcl.embed and graphcl.load give them")
-    split.check(y)
     if h.dim() != 2 or h.size(0) != y.numel():
         raise DataError(f"the embedding has shape {list(h.shape)}; expected [{y.numel()}, D], one row per label")
+    classes = count_classes(y, split)
+    visible = selections(y, split, Seeds(seed).torch("folds"))
+    fitted = probe.fit(h, visible, classes, metric)
+    outputs = [partial(_read, one, h) for one in fitted]
+    return _measured(outputs, y, split, metric, [one.chosen for one in fitted])
+
+
+def _read(fitted: Fitted, h: Tensor, rows: Tensor) -> Tensor:
+    with torch.no_grad():
+        return fitted.logits(h[rows])
+
+
+def score_outputs(
+    outputs: Sequence[Tensor], y: Tensor, split: Split, metric: Metric, chosen: Sequence[dict[str, Any]]
+) -> Scores:
+    """Score the class scores that a supervised reference gives, one matrix per triple of a split.
+
+    Args:
+        outputs: ``[N, C]`` for each triple.
+        y: labels ``int64 [N]``, -1 for unlabelled rows.
+        split: the triples.
+        metric: what selection maximised.
+        chosen: what selection chose, per triple.
+
+    Returns:
+        `Scores` as of `score`.
+    """
+    return _measured([partial(torch.index_select, z, 0) for z in outputs], y, split, metric, list(chosen))
+
+
+def count_classes(y: Tensor, split: Split) -> int:
+    """The number of classes C of labels 0 .. C - 1 that a split can be learnt from with.
+
+    Raises:
+        DataError: classes are missing in between, or the split does not fit the labels.
+    """
+    split.check(y)
     classes = int(y.max()) + 1
     if y[y >= 0].unique().numel() != classes:
         raise DataError(
             f"labels go up to {classes - 1} with gaps between; number the classes 0, 1, 2 … "
             "(torch.unique(y, return_inverse=True)[1])"
         )
-    visible = selections(y, split, Seeds(seed).torch("folds"))
-    fitted = probe.fit(h, visible, classes, metric)
+    return classes
+
+
+def _measured(
+    readers: Sequence[Callable[[Tensor], Tensor]],
+    y: Tensor,
+    split: Split,
+    metric: Metric,
+    chosen: list[dict[str, Any]],
+) -> Scores:
     per_split: dict[str, list[float]] = {}
-    for triple, one in zip(split, fitted, strict=True):
+    for triple, read, choice in zip(split, readers, chosen, strict=True):
         parts = {"val": triple.val, "test": triple.test}
         for part, rows in parts.items():
             if rows.numel() == 0:
                 continue
-            for name, value in _measure(one, h, y, rows, metric).items():
+            for name, value in _measure(read(rows), y[rows], metric).items():
                 per_split.setdefault(f"{name}/{part}", []).append(value)
-        if triple.val.numel() == 0 and "score" in one.chosen:
-            per_split.setdefault(f"{metric}/cv", []).append(float(one.chosen["score"]))
+        if triple.val.numel() == 0 and "score" in choice:
+            per_split.setdefault(f"{metric}/cv", []).append(float(choice["score"]))
     metrics = {name: sum(values) / len(values) for name, values in per_split.items()}
-    return Scores(metrics, per_split, [one.chosen for one in fitted])
+    return Scores(metrics, per_split, chosen)
 
 
 def probe(h: Tensor, data: Data | list[Data], split: Split, seed: int = 0) -> dict[str, float]:

@@ -1,5 +1,11 @@
 """Written by tools/stubs.py; do not edit."""
 
+from .ad_gcl import AdGcl as AdGcl
+from .ad_gcl import AdGclMethod as AdGclMethod
+from .afgrl import Afgrl as Afgrl
+from .afgrl import AfgrlMethod as AfgrlMethod
+from .bgrl import Bgrl as Bgrl
+from .bgrl import BgrlMethod as BgrlMethod
 from .cca_ssg import CcaSsg as CcaSsg
 from .controls import Majority as Majority
 from .controls import Propagated as Propagated
@@ -8,26 +14,92 @@ from .controls import RandomInit as RandomInit
 from .controls import Raw as Raw
 from .dgi import Dgi as Dgi
 from .dgi import DgiMethod as DgiMethod
+from .epagcl import Epagcl as Epagcl
+from .gca import Gca as Gca
+from .gcl_span import GclSpan as GclSpan
+from .gcl_span import GclSpanMethod as GclSpanMethod
 from .grace import Grace as Grace
+from .graph_acl import GraphAcl as GraphAcl
+from .graph_acl import GraphAclMethod as GraphAclMethod
+from .graph_barlow_twins import GraphBarlowTwins as GraphBarlowTwins
+from .graph_cl import GraphCl as GraphCl
+from .graph_mae import GraphMae as GraphMae
+from .graph_mae import GraphMaeMethod as GraphMaeMethod
+from .graph_vicreg import GraphVicreg as GraphVicreg
+from .info_graph import InfoGraph as InfoGraph
+from .info_graph import InfoGraphMethod as InfoGraphMethod
+from .joao import Joao as Joao
+from .joao import JoaoMethod as JoaoMethod
+from .mvgrl import Mvgrl as Mvgrl
+from .mvgrl import MvgrlMethod as MvgrlMethod
+from .mvgrl_graph import MvgrlGraph as MvgrlGraph
+from .mvgrl_graph import MvgrlGraphMethod as MvgrlGraphMethod
+from .pro_gcl import ProGcl as ProGcl
+from .pro_gcl import ProGclMethod as ProGclMethod
 from .recipe import Method as Method
 from .recipe import Paper as Paper
 from .recipe import Recipe as Recipe
+from .sim_grace import SimGrace as SimGrace
+from .sim_grace import SimGraceMethod as SimGraceMethod
+from .sp_gcl import SpGcl as SpGcl
+from .sp_gcl import SpGclMethod as SpGclMethod
+from .sugrl import Sugrl as Sugrl
+from .sugrl import SugrlMethod as SugrlMethod
+from .supervised import SupervisedGcn as SupervisedGcn
+from .supervised import SupervisedMethod as SupervisedMethod
+from .supervised import SupervisedMlp as SupervisedMlp
 from .two_view import TwoView as TwoView
 from .two_view import encode as encode
 
 __all__ = [
+    "AdGcl",
+    "AdGclMethod",
+    "Afgrl",
+    "AfgrlMethod",
+    "Bgrl",
+    "BgrlMethod",
     "CcaSsg",
     "Dgi",
     "DgiMethod",
+    "Epagcl",
+    "Gca",
+    "GclSpan",
+    "GclSpanMethod",
     "Grace",
+    "GraphAcl",
+    "GraphAclMethod",
+    "GraphBarlowTwins",
+    "GraphCl",
+    "GraphMae",
+    "GraphMaeMethod",
+    "GraphVicreg",
+    "InfoGraph",
+    "InfoGraphMethod",
+    "Joao",
+    "JoaoMethod",
     "Majority",
     "Method",
+    "Mvgrl",
+    "MvgrlGraph",
+    "MvgrlGraphMethod",
+    "MvgrlMethod",
     "Paper",
+    "ProGcl",
+    "ProGclMethod",
     "Propagated",
     "PropagatedHigh",
     "RandomInit",
     "Raw",
     "Recipe",
+    "SimGrace",
+    "SimGraceMethod",
+    "SpGcl",
+    "SpGclMethod",
+    "Sugrl",
+    "SugrlMethod",
+    "SupervisedGcn",
+    "SupervisedMethod",
+    "SupervisedMlp",
     "TwoView",
     "encode",
 ]

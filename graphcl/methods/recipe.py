@@ -89,6 +89,8 @@ class Recipe(Config, ABC):
     """What it can embed: ``node``, ``graph``."""
     control: ClassVar[bool] = False
     """Whether it is a training-free reference that belongs into every table."""
+    supervised: ClassVar[bool] = False
+    """Whether it learns from the labels of the training part: a reference row, whose embedding is its class scores."""
     probe: ClassVar[str] = "logistic"
     """Catalogue name of the probe that scores it."""
 

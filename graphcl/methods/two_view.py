@@ -6,6 +6,7 @@ from torch_geometric.data import Data
 
 from graphcl.augment.augmenter import Augmenter
 from graphcl.augment.learned import LearnedView
+from graphcl.encoders.pooling import Readout, readout
 from graphcl.errors import RequestError
 from graphcl.methods.recipe import Method
 from graphcl.objectives.objective import Objective
@@ -34,6 +35,8 @@ class TwoView(Method):
 
     .. math:: L = \ell\big(p(f(t_1(G))),\; p(f(t_2(G)))\big) + \text{the price of learned views}
 
+    With a readout, f embeds graphs: the readout of the encoder's nodes.
+
     Learned views train along: with ``direction="oppose"`` against the encoder, by the same descent.
 
     Args:
@@ -42,6 +45,7 @@ class TwoView(Method):
         views: the two augmenters, or modules that a `LearnedAugmenter` has built; what is scheduled in the former
             moves with the training.
         objective: the loss.
+        readout: how nodes become a graph's embedding; ``None`` embeds the nodes.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class TwoView(Method):
         projector: nn.Module,
         views: tuple[Augmenter | LearnedView, Augmenter | LearnedView],
         objective: Objective,
+        readout: Readout | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -58,6 +63,7 @@ class TwoView(Method):
         self.learned = nn.ModuleList(view for view in views if isinstance(view, LearnedView))
         self.after_step(0.0)
         self.objective = objective
+        self.readout = readout
 
     @property
     def takes_sparse_features(self) -> bool:
@@ -75,12 +81,13 @@ class TwoView(Method):
                 terms["price"] = terms["price"] + price if "price" in terms else price
             else:
                 seen = view(batch, generator)
-            projected.append(self.projector(encode(self.encoder, seen)))
+            projected.append(self.projector(self.embed(seen)))
         return {"contrast": self.objective(*projected), **terms}
 
     def embed(self, batch: Data) -> Tensor:
-        """The encoder's output on the unaugmented graph, before the projector."""
-        return encode(self.encoder, batch)
+        """The encoder's output before the projector; of the graphs where there is a readout."""
+        nodes = encode(self.encoder, batch)
+        return nodes if self.readout is None else readout(nodes, batch, self.readout)
 
     def after_step(self, progress: float) -> None:
         """Move the schedules of the views."""

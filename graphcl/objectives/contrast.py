@@ -3,7 +3,10 @@ r"""Losses that pull positive pairs together and push negative pairs apart.
 | class | function | pairs | negatives |
 |---|---|---|---|
 | `InfoNCE` | `info_nce` | node i of view a with node i of view b, or listed pairs | all other nodes of both views |
+| `NTXent` | `info_nce` | row i with row i | all other rows of both views: `InfoNCE` in the words of SimCLR |
+| `DecoupledInfoNCE` | `decoupled_info_nce` | row i with row i | other rows of the other view, positive left out |
 | `HardInfoNCE` | `hard_info_nce` | node i with node i | the same, the hard ones heavier, the expected false ones off |
+| `DebiasedInfoNCE` | `hard_info_nce` | node i with node i | the same, all alike, the expected false ones off |
 | – | `sampled_info_nce` | node i with node i | a random sample of the nodes, reweighted |
 
 They see all pairs of nodes through `graphcl.ops.pairwise`, tile by tile: memory grows with the nodes, not
@@ -17,74 +20,29 @@ loss nor its gradient is a difference of nearly equal numbers where positives do
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from graphcl.config import BelowOne, NonNegative, Positive
-from graphcl.errors import EmbeddingError, RequestError
+from graphcl.errors import RequestError
 from graphcl.objectives.objective import Objective
+from graphcl.objectives.rows import Similarity, check_index, matching, permuted, scaled
 from graphcl.ops.pairwise import logsumexp_between, logsumexp_within, pair_products
 
 __all__ = [
+    "DebiasedInfoNCE",
+    "DecoupledInfoNCE",
     "HardInfoNCE",
     "InfoNCE",
+    "NTXent",
+    "decoupled_info_nce",
     "hard_info_nce",
     "info_nce",
     "sampled_info_nce",
 ]
-
-Similarity: TypeAlias = Literal["cosine", "dot"]
-
-
-def _scaled(
-    a: Tensor, b: Tensor, temperature: float | Tensor, similarity: Similarity, precision: torch.dtype | None
-) -> tuple[Tensor, Tensor, torch.dtype | None]:
-    """Both views such that products of their rows are similarities over the temperature, and the products' format."""
-    if a.dim() != 2 or a.shape != b.shape:
-        raise RequestError(f"embeddings have shapes {list(a.shape)} and {list(b.shape)}; both must be [N, D]")
-    if a.size(0) == 0:
-        raise RequestError("embeddings are empty: there is no node to contrast")
-    if a.dtype != b.dtype or a.device != b.device:
-        raise RequestError(
-            f"embeddings are {a.dtype} on {a.device} and {b.dtype} on {b.device}; both should be of one type and device"
-        )
-    if not a.is_floating_point():
-        raise RequestError(f"embeddings are {a.dtype}; they should be floating point")
-    if isinstance(temperature, Tensor) and temperature.numel() != 1:
-        raise RequestError(f"temperature has shape {list(temperature.shape)}; expected a number or a scalar tensor")
-    value = float(temperature.detach()) if isinstance(temperature, Tensor) else float(temperature)
-    if not 0 < value < math.inf:
-        raise RequestError(f"temperature = {value}: input should be greater than 0")
-    if similarity not in ("cosine", "dot"):
-        raise RequestError(f"similarity = {similarity!r}: should be 'cosine' or 'dot'")
-    if a.dtype in (torch.float16, torch.bfloat16):
-        # lengths and the temperature in float32, as under autocast; the products in the format that came in
-        precision = precision or a.dtype
-        a, b = a.float(), b.float()
-    if similarity == "cosine":
-        a, b = _unit(a, "a"), _unit(b, "b")
-    root = temperature.rsqrt() if isinstance(temperature, Tensor) else temperature**-0.5
-    return a * root, b * root, precision
-
-
-def _unit(x: Tensor, name: str) -> Tensor:
-    length = x.norm(dim=1, keepdim=True)
-    low, high = (float(v) for v in length.detach().aminmax())
-    if not math.isfinite(low + high):
-        bad = (~length.detach().isfinite()).nonzero()[:, 0]
-        raise EmbeddingError(f"{len(bad)} of {len(x)} rows of `{name}` hold NaN or infinity, first row {int(bad[0])}")
-    if low == 0:
-        bad = (length.detach() == 0).nonzero()[:, 0]
-        raise EmbeddingError(
-            f"{len(bad)} of {len(x)} rows of `{name}` are zero, first row {int(bad[0])}: they have no cosine (a node "
-            "without features and neighbours, or a dead activation); put a projector with a bias before the loss, "
-            "or take similarity='dot'",
-            finite=True,
-        )
-    return x / length
 
 
 def _negatives(
@@ -124,11 +82,6 @@ def _share(excess: Tensor) -> Tensor:
     """Mean cross-entropy from the log ratio of negatives to positive."""
     # torch's default calls the function linear from 20 on, an error of 2e-9: not exact in float64
     return F.softplus(excess, threshold=40).mean()
-
-
-def _matching(n: int, device: torch.device) -> Tensor:
-    own = torch.arange(n, device=device)
-    return torch.stack([own, own])
 
 
 def info_nce(
@@ -187,13 +140,13 @@ def info_nce(
         >>> round(info_nce(z, z, temperature=1.0).item(), 4)  # log(e + 4) - 1
         0.9048
     """
-    a, b, precision = _scaled(a, b, temperature, similarity, precision)
+    a, b, precision = scaled(a, b, temperature, similarity, precision)
     n = a.size(0)
     if positives is None:
-        negative = _negatives(a, b, _matching(n, a.device), intra_view, excluded, weights, precision)
+        negative = _negatives(a, b, matching(n, a.device), intra_view, excluded, weights, precision)
         return _share(negative - (a * b).sum(1))
     if positives.dim() == 1:
-        _check_index(positives, n)
+        check_index(positives, n)
         positives = torch.stack([torch.arange(n, device=a.device), positives])
     pairs = positives.unique(dim=1) if positives.numel() else positives
     score = pair_products(a, b, pairs)
@@ -214,13 +167,6 @@ def info_nce(
         mean = torch.zeros_like(top).index_add(0, rows, score) / count
         total = total + (torch.logaddexp(log_negatives, top + found.log()) - mean).mean()
     return total / 2
-
-
-def _check_index(positives: Tensor, n: int) -> None:
-    if positives.dtype != torch.int64 or positives.size(0) != n:
-        raise RequestError(f"positives are {positives.dtype} {list(positives.shape)}; expected int64 [{n}]")
-    if not (int(positives.min()) >= 0 and int(positives.max()) < n):
-        raise RequestError(f"positives reach to row {int(positives.max())}; `b` has {n} rows")
 
 
 @dataclass(frozen=True)
@@ -273,6 +219,154 @@ class InfoNCE(Objective):
         return total / (2 * n)
 
 
+@dataclass(frozen=True)
+class NTXent(Objective):
+    r"""The normalised temperature-scaled cross-entropy of SimCLR: `info_nce` with the intra-view negatives.
+
+    .. math::
+        L = \frac{1}{2N} \sum_{k=1}^{2N} -\log
+        \frac{e^{\cos(z_k, z_{k'})/\tau}}{\sum_{l \neq k} e^{\cos(z_k, z_l)/\tau}}
+
+    over the 2N rows of both views in one set, :math:`k'` the other view of :math:`k`. That is `InfoNCE` to the last
+    digit, under the name that graph-level papers use. The released code of GraphCL, JOAO, SimGRACE and AD-GCL computes
+    something else under this name: see `DecoupledInfoNCE`.
+
+    Args:
+        temperature: :math:`\tau > 0`.
+        precision: as in `InfoNCE`.
+
+    Reference:
+        Chen et al., A simple framework for contrastive learning of visual representations, ICML 2020, equation 1.
+
+    Example:
+        >>> z = torch.eye(3)
+        >>> NTXent(1.0)(z, z) == InfoNCE(1.0)(z, z)
+        tensor(True)
+    """
+
+    temperature: Positive = 0.5
+    precision: Literal["input", "bfloat16"] = "input"
+
+    def __call__(
+        self, a: Tensor, b: Tensor, positives: Tensor | None = None, negatives: Tensor | None = None
+    ) -> Tensor:
+        """The loss; ``positives`` reorders ``b``, given ``negatives`` are refused (all other rows are)."""
+        if negatives is not None:
+            raise RequestError("NTXent takes all other rows as negatives; leave `negatives` out")
+        precision = torch.bfloat16 if self.precision == "bfloat16" else None
+        return info_nce(a, permuted(b, positives, "NTXent"), self.temperature, precision=precision)
+
+    def reference(
+        self, a: Tensor, b: Tensor, positives: Tensor | None = None, negatives: Tensor | None = None
+    ) -> float:
+        """The same loss by plain loops over the 2N rows of one set."""
+        n = a.size(0)
+        z = [*a, *(b if positives is None else b[positives])]
+        total = 0.0
+        for k in range(2 * n):
+            powers = {
+                m: math.exp(float(F.cosine_similarity(z[k], z[m], dim=0)) / self.temperature)
+                for m in range(2 * n)
+                if m != k
+            }
+            total -= math.log(powers[(k + n) % (2 * n)] / sum(powers.values()))
+        return total / (2 * n)
+
+
+def decoupled_info_nce(
+    a: Tensor,
+    b: Tensor,
+    temperature: float | Tensor = 0.2,
+    symmetric: bool = False,
+    *,
+    precision: torch.dtype | None = None,
+) -> Tensor:
+    r"""InfoNCE between the views without the positive in the denominator.
+
+    .. math:: L = \frac1N \sum_i -\log \frac{e^{\cos(a_i, b_i)/\tau}}{\sum_{j \neq i} e^{\cos(a_i, b_j)/\tau}}
+
+    Each anchor's gradient keeps its size when its positive is already close, so that small batches learn as fast as
+    large ones. The loss has no lower bound at zero: it falls to :math:`\log(N - 1) - 2/\tau`, where positives are equal
+    and all negatives opposite. Random embeddings score about :math:`\log(N - 1)`.
+
+    Args:
+        a: one view ``[N, D]``, N ≥ 2.
+        b: the other ``[N, D]``.
+        temperature: :math:`\tau > 0`, a number or a learnable scalar.
+        symmetric: whether rows of ``b`` are anchors too; the loss is then the mean of both directions.
+        precision: as in `info_nce`.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        RequestError: as `info_nce`; fewer than two rows.
+
+    Reference:
+        Yeh et al., Decoupled contrastive learning, ECCV 2022 (there with the intra-view negatives too). This form, at
+        temperature 0.2, is what the released code of GraphCL, JOAO and SimGRACE minimises, one direction, and that of
+        AD-GCL, both directions; the papers write NT-Xent.
+
+    Example:
+        >>> z = torch.eye(3)
+        >>> round(decoupled_info_nce(z, z, 1.0).item(), 4)  # log 2 - 1
+        -0.3069
+    """
+    a, b, precision = scaled(a, b, temperature, "cosine", precision)
+    n = a.size(0)
+    if n < 2:
+        raise RequestError("one row has no negatives; decoupled_info_nce needs at least two")
+    of_a, of_b = logsumexp_between(a, b, excluded=matching(n, a.device), precision=precision)
+    negative = (of_a + of_b) / 2 if symmetric else of_a
+    return (negative - (a * b).sum(1)).mean()
+
+
+@dataclass(frozen=True)
+class DecoupledInfoNCE(Objective):
+    r"""`decoupled_info_nce` as a part of a method: the loss of GraphCL, JOAO, SimGRACE and (symmetric) AD-GCL.
+
+    Args:
+        temperature: :math:`\tau > 0`.
+        symmetric: whether rows of ``b`` are anchors too.
+        precision: as in `InfoNCE`.
+
+    Example:
+        >>> DecoupledInfoNCE(symmetric=True)
+        DecoupledInfoNCE(temperature=0.2, symmetric=True, precision='input')
+    """
+
+    temperature: Positive = 0.2
+    symmetric: bool = False
+    precision: Literal["input", "bfloat16"] = "input"
+
+    def __call__(
+        self, a: Tensor, b: Tensor, positives: Tensor | None = None, negatives: Tensor | None = None
+    ) -> Tensor:
+        """The loss; ``positives`` reorders ``b``, given ``negatives`` are refused (all other rows are)."""
+        if negatives is not None:
+            raise RequestError("DecoupledInfoNCE takes all other rows as negatives; leave `negatives` out")
+        precision = torch.bfloat16 if self.precision == "bfloat16" else None
+        b = permuted(b, positives, "DecoupledInfoNCE")
+        return decoupled_info_nce(a, b, self.temperature, self.symmetric, precision=precision)
+
+    def reference(
+        self, a: Tensor, b: Tensor, positives: Tensor | None = None, negatives: Tensor | None = None
+    ) -> float:
+        """The same loss by plain loops over pairs."""
+        n = a.size(0)
+        b = b if positives is None else b[positives]
+        directions = [(a, b), (b, a)] if self.symmetric else [(a, b)]
+        total = 0.0
+        for first, second in directions:
+            for i in range(n):
+                powers = [
+                    math.exp(float(F.cosine_similarity(first[i], second[j], dim=0)) / self.temperature)
+                    for j in range(n)
+                ]
+                total -= math.log(powers[i] / sum(power for j, power in enumerate(powers) if j != i))
+        return total / (n * len(directions))
+
+
 def hard_info_nce(
     a: Tensor,
     b: Tensor,
@@ -321,13 +415,13 @@ def hard_info_nce(
         raise RequestError(f"hardness = {hardness}: input should be 0 or more")
     if not 0 <= debias < 1:
         raise RequestError(f"debias = {debias}: input should be at least 0 and less than 1")
-    a, b, precision = _scaled(a, b, temperature, "cosine", precision)
+    a, b, precision = scaled(a, b, temperature, "cosine", precision)
     floor = -1 / temperature
     n = a.size(0)
     if n < 2:
         raise RequestError("one node has no negatives; hard_info_nce needs at least two")
     log_count = math.log(2 * (n - 1) if intra_view else n - 1)
-    pairs = _matching(n, a.device)
+    pairs = matching(n, a.device)
 
     def log_sum(power: float) -> Tensor:
         return _negatives(a * power**0.5, b * power**0.5, pairs, intra_view, precision=precision)
@@ -371,13 +465,7 @@ class HardInfoNCE(Objective):
         """The loss; ``positives`` reorders ``b``, given ``negatives`` are refused (all other nodes are)."""
         if negatives is not None:
             raise RequestError("HardInfoNCE takes all other nodes as negatives; leave `negatives` out")
-        if positives is not None and positives.dim() != 1:
-            raise RequestError("HardInfoNCE takes one positive for each row: `positives` should be int64 [N]")
-        if positives is not None:
-            _check_index(positives, a.size(0))
-            if positives.unique().numel() < positives.numel():
-                raise RequestError("HardInfoNCE takes one positive for each row: `positives` repeats one")
-            b = b[positives]
+        b = permuted(b, positives, "HardInfoNCE")
         precision = torch.bfloat16 if self.precision == "bfloat16" else None
         options = {"hardness": self.hardness, "debias": self.debias}
         return hard_info_nce(a, b, self.temperature, self.intra_view, precision=precision, **options)
@@ -401,6 +489,62 @@ class HardInfoNCE(Objective):
                 mean = sum(w * math.exp(s) for w, s in zip(shares, scores, strict=True)) / sum(shares)
                 mean = max((mean - self.debias * positive) / (1 - self.debias), least)
                 total -= math.log(positive / (positive + len(scores) * mean))
+        return total / (2 * n)
+
+
+@dataclass(frozen=True)
+class DebiasedInfoNCE(Objective):
+    r"""InfoNCE less the share of negatives that are expected to be false: `hard_info_nce` with hardness 0.
+
+    Args:
+        temperature: :math:`\tau > 0`.
+        intra_view: whether the other nodes of the same view are negatives too.
+        debias: probability that a negative is of the anchor's class, :math:`\tau^+ \in [0, 1)`.
+        precision: as in `InfoNCE`.
+
+    Reference:
+        Chuang et al., Debiased contrastive learning, NeurIPS 2020, equations 7 and 8 (M = 1 positive).
+
+    Example:
+        >>> DebiasedInfoNCE(debias=0.2)
+        DebiasedInfoNCE(temperature=0.5, intra_view=True, debias=0.2, precision='input')
+    """
+
+    temperature: Positive = 0.5
+    intra_view: bool = True
+    debias: BelowOne = 0.1
+    precision: Literal["input", "bfloat16"] = "input"
+
+    def __call__(
+        self, a: Tensor, b: Tensor, positives: Tensor | None = None, negatives: Tensor | None = None
+    ) -> Tensor:
+        """The loss; ``positives`` reorders ``b``, given ``negatives`` are refused (all other nodes are)."""
+        if negatives is not None:
+            raise RequestError("DebiasedInfoNCE takes all other nodes as negatives; leave `negatives` out")
+        precision = torch.bfloat16 if self.precision == "bfloat16" else None
+        b = permuted(b, positives, "DebiasedInfoNCE")
+        options = {"hardness": 0.0, "debias": self.debias}
+        return hard_info_nce(a, b, self.temperature, self.intra_view, precision=precision, **options)
+
+    def reference(
+        self, a: Tensor, b: Tensor, positives: Tensor | None = None, negatives: Tensor | None = None
+    ) -> float:
+        """The same loss by plain loops over pairs."""
+        n, views = a.size(0), (a, b if positives is None else b[positives])
+        total = 0.0
+        for side in (0, 1):
+            for i in range(n):
+                anchor, found = views[side][i], 0.0
+                for other in (1 - side, side) if self.intra_view else (1 - side,):
+                    for j in range(n):
+                        if j != i:
+                            cosine = float(F.cosine_similarity(anchor, views[other][j], dim=0))
+                            found += math.exp(cosine / self.temperature)
+                count = (n - 1) * (2 if self.intra_view else 1)
+                power = math.exp(float(F.cosine_similarity(anchor, views[1 - side][i], dim=0)) / self.temperature)
+                true = (found - count * self.debias * power) / (1 - self.debias)
+                true = max(true, count * math.exp(-1 / self.temperature))
+                total += math.log(1 + true / power)
         return total / (2 * n)
 
 
@@ -446,7 +590,7 @@ def sampled_info_nce(
         >>> round(sampled_info_nce(z, z, 1.0, samples=2, generator=torch.Generator().manual_seed(0)).item(), 4)
         0.9048
     """
-    a, b, precision = _scaled(a, b, temperature, "cosine", precision)
+    a, b, precision = scaled(a, b, temperature, "cosine", precision)
     n = a.size(0)
     if not 2 <= samples <= n:
         raise RequestError(f"samples = {samples}: should be between 2 and the {n} nodes")

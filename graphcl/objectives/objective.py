@@ -17,9 +17,10 @@ class Objective(Config, ABC):
     losses share one call and no mode string:
 
     * ``positives``: ``None`` pairs row i of ``a`` with row i of ``b``; ``int64 [n]`` pairs row i of ``a`` with row
-      ``positives[i]`` of ``b``.
+      ``positives[i]`` of ``b``; ``int64 [2, P]`` are pairs of a row of ``a`` and a row of ``b``.
     * ``negatives``: ``None`` takes what the loss prescribes (all other rows, for InfoNCE); ``[m, D]`` are given rows
-      that play the part of ``a`` in negative pairs (DGI).
+      that play the part of ``a`` in negative pairs (DGI); ``int64 [2, P]`` are pairs of a row of ``a`` and a row of
+      ``b``.
 
     An objective says in its docstring which of these it takes and refuses the others.
     """

@@ -43,6 +43,7 @@ from .propagate import gcn_operator_reference as gcn_operator_reference
 from .propagate import gcn_propagate as gcn_propagate
 from .propagate import multiply as multiply
 from .propagate import multiply_reference as multiply_reference
+from .propagate import sum_operator as sum_operator
 from .walk import Walk as Walk
 from .walk import walk_operator as walk_operator
 from .walk import walk_operator_reference as walk_operator_reference
@@ -90,6 +91,7 @@ __all__ = [
     "ranked",
     "solve_logistic",
     "sparse_features",
+    "sum_operator",
     "sweep_cut",
     "sweep_cut_reference",
     "walk_operator",

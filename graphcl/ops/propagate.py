@@ -5,6 +5,7 @@ r"""Products of a sparse matrix with a dense one, and the propagation of node ve
 | `Pattern` | where a sparse matrix has entries, sorted once, for both directions | – |
 | `multiply` | :math:`Y = A X` | the entries of A, and X |
 | `gcn_operator` | :math:`\hat A = D^{-1/2} (A + I) D^{-1/2}` as pattern and values | the edge weights |
+| `sum_operator` | the adjacency A as pattern and values | the edge weights |
 | `gcn_propagate` | :math:`\hat A X` | the edge weights, and X |
 
 A view of a graph changes values, rarely the pattern; a pattern costs a sort, values cost nothing. So a pattern is an
@@ -32,7 +33,15 @@ from graphcl.errors import RequestError
 from graphcl.ops.pairwise import pair_products
 from graphcl.remembered import Remembered
 
-__all__ = ["Pattern", "gcn_operator", "gcn_operator_reference", "gcn_propagate", "multiply", "multiply_reference"]
+__all__ = [
+    "Pattern",
+    "gcn_operator",
+    "gcn_operator_reference",
+    "gcn_propagate",
+    "multiply",
+    "multiply_reference",
+    "sum_operator",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +226,17 @@ class _Looped:
 _SEEN: Remembered[_Looped] = Remembered()
 
 
-def _looped(edge_index: Tensor, num_nodes: int) -> _Looped:
+def _looped(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None) -> _Looped:
+    if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.dtype != torch.long:
+        raise RequestError(f"edge_index is {edge_index.dtype} {list(edge_index.shape)}; expected int64 [2, E]")
+    if edge_index.numel():
+        low, high = (int(v) for v in edge_index.aminmax())
+        if low < 0 or high >= num_nodes:
+            wrong = low if low < 0 else high
+            raise RequestError(f"edge_index names node {wrong} but there are only {num_nodes} nodes")
+    if edge_weight is not None and edge_weight.shape != edge_index.shape[1:]:
+        raise RequestError(f"edge_weight has shape {list(edge_weight.shape)}, expected [{edge_index.size(1)}]")
+
     def fits(known: _Looped) -> bool:
         same = known.num_nodes == num_nodes and known.edges.device == edge_index.device
         return same and known.edges.shape == edge_index.shape and torch.equal(known.edges, edge_index)
@@ -265,22 +284,43 @@ def gcn_operator(
         >>> [round(value, 4) for value in values.tolist()]
         [0.5, 0.5, 0.5, 0.5]
     """
-    if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.dtype != torch.long:
-        raise RequestError(f"edge_index is {edge_index.dtype} {list(edge_index.shape)}; expected int64 [2, E]")
-    if edge_index.numel():
-        low, high = (int(v) for v in edge_index.aminmax())
-        if low < 0 or high >= num_nodes:
-            wrong = low if low < 0 else high
-            raise RequestError(f"edge_index names node {wrong} but there are only {num_nodes} nodes")
-    if edge_weight is not None and edge_weight.shape != edge_index.shape[1:]:
-        raise RequestError(f"edge_weight has shape {list(edge_weight.shape)}, expected [{edge_index.size(1)}]")
-    graph = _looped(edge_index, num_nodes)
+    graph = _looped(edge_index, num_nodes, edge_weight)
     if edge_weight is not None:
         return graph.pattern, graph.values(edge_weight)
     if dtype not in graph.plain:
         with torch.inference_mode(False), torch.no_grad():
             graph.plain[dtype] = graph.values(torch.ones(edge_index.size(1), dtype=dtype, device=edge_index.device))
     return graph.pattern, graph.plain[dtype].clone()
+
+
+def sum_operator(
+    edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None, dtype: torch.dtype = torch.float32
+) -> tuple[Pattern, Tensor]:
+    r"""The adjacency itself: every node sums its neighbours.
+
+    .. math:: A_{vu} = \sum_{e: u \to v} w_e
+
+    Args:
+        edge_index: ``[2, E]``: row v of the operator gathers from the sources of the edges that point at v.
+        num_nodes: N.
+        edge_weight: ``[E]``, differentiable; 1 where ``None``.
+        dtype: of the values where there are no weights.
+
+    Returns:
+        The pattern ``[N, N]`` that `gcn_operator` has for the same edges, and its values: those of added loops are 0.
+
+    Raises:
+        RequestError: as `gcn_operator`.
+
+    Example:
+        >>> pattern, values = sum_operator(torch.tensor([[0, 0], [1, 1]]), 2)
+        >>> multiply(pattern, values, torch.tensor([[5.0], [7.0]])).tolist()
+        [[0.0], [10.0]]
+    """
+    graph = _looped(edge_index, num_nodes, edge_weight)
+    if edge_weight is None:
+        edge_weight = torch.ones(edge_index.size(1), dtype=dtype, device=edge_index.device)
+    return graph.pattern, torch.cat([edge_weight, edge_weight.new_zeros(graph.added)])[graph.order]
 
 
 def gcn_operator_reference(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> Tensor:

@@ -4,18 +4,19 @@ import copy
 import importlib
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 from graphcl.catalogue import KINDS
 from graphcl.config import decode, encode
 from graphcl.data.block_model import csbm
 from graphcl.data.loading import labels, load, open_dataset
-from graphcl.data.spec import DatasetSpec
+from graphcl.data.spec import DatasetSpec, Graphs
 from graphcl.data.splits import Split, draw
 from graphcl.errors import RequestError
 from graphcl.evaluate.probes import Probe
@@ -26,7 +27,7 @@ from graphcl.objectives.objective import Objective
 from graphcl.seeding import Seeds
 from graphcl.testing.promises import ContractError, Promises, check_config, leaves_global_random_state, same_graph
 from graphcl.testing.views import check_augmenter
-from graphcl.train import embedding, start
+from graphcl.train import Training, embedding, start
 
 __all__ = ["CONTRACTS", "check", "check_dataset", "check_objective", "check_probe", "check_recipe"]
 
@@ -78,7 +79,7 @@ def check_recipe(recipe: Recipe) -> list[str]:
     """A paper's recipe: builds, trains, embeds; deterministic, equivariant, differentiable, free of side effects.
 
     Args:
-        recipe: an instance; it is trained for a few epochs on a 60-node block model.
+        recipe: an instance; it is trained for a few epochs on a block model of 60 nodes, or on 12 smaller ones.
 
     Raises:
         ContractError: at the first broken promise.
@@ -95,27 +96,59 @@ def check_recipe(recipe: Recipe) -> list[str]:
         promises.require(decode(type(recipe), encode(preset)) == preset, "official settings are carried through JSON")
     promises.require(recipe.control or recipe.paper is not None, "a method names its paper")
     short = recipe.replace(plan=recipe.plan.replace(epochs=min(recipe.plan.epochs, 15), device="cpu"))
-    graph = csbm(nodes=60, classes=3, degree=6.0, homophily=0.8, features=12, seed=0)
-    before = copy.deepcopy(graph)
+    if "node" in recipe.levels:
+        graph = csbm(nodes=60, classes=3, degree=6.0, homophily=0.8, features=12, seed=0)
+        if recipe.supervised:
+            graph.train_mask = torch.arange(60) % 2 == 0
+        order = torch.randperm(60, generator=torch.Generator().manual_seed(0))
+        _check_training(promises, short, graph, _renumbered(graph, order), order)
+    if "graph" in recipe.levels:
+        graphs = [csbm(nodes=9 + i, classes=2, degree=3.0, homophily=0.8, features=12, seed=i) for i in range(12)]
+        for number, member in enumerate(graphs):
+            member.y = torch.tensor([number % 2])
+        orders = [torch.randperm(9 + i, generator=torch.Generator().manual_seed(i)) for i in range(12)]
+        moved = [_renumbered(member, order) for member, order in zip(graphs, orders, strict=True)]
+        # the numbers of its nodes are not part of what a graph is
+        _check_training(promises, short, graphs, moved, torch.arange(12))
+    return promises.kept
 
-    def trained(seed: int = 0, data: Data = graph) -> tuple[Any, Tensor, list[float]]:
-        training = start(short, data, seed)
+
+def _renumbered(graph: Data, order: Tensor) -> Data:
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order))
+    moved = graph.__copy__()
+    moved.x, moved.edge_index = graph.x[order], place[graph.edge_index]
+    if graph.y.numel() == len(order):
+        moved.y = graph.y[order]
+    return moved
+
+
+def _check_training(promises: Promises, recipe: Recipe, data: Graphs, moved: Graphs, order: Tensor) -> None:
+    """Promises about a recipe on a graph, or on a list of graphs: ``moved`` is the same with its nodes renumbered."""
+    before = copy.deepcopy(data)
+    rows = int(data.num_nodes or 0) if isinstance(data, Data) else len(data)
+    classes = int(labels(data).max()) + 1 if recipe.supervised else None
+
+    def trained(seed: int = 0) -> tuple[Training, Tensor, list[float]]:
+        training = start(recipe, data, seed, classes)
         losses = [step.loss for step in training.steps]
         return training, embedding(training.method, training.data), losses
 
-    results: list[tuple[Any, Tensor, list[float]]] = []
+    results: list[tuple[Training, Tensor, list[float]]] = []
     silent = leaves_global_random_state(lambda: results.append(trained()))
     promises.require(silent, "the global random state stays as it was")
     training, h, losses = results[0]
-    promises.require(same_graph(before, graph), "the graph is never changed")
-    promises.require(h.size(0) == graph.num_nodes and h.dim() == 2, "embeds every node", list(h.shape))
+    pairs = [(before, data)] if isinstance(data, Data) else list(zip(before, data, strict=True))
+    promises.require(all(same_graph(*pair) for pair in pairs), "the graph is never changed")
+    what = "embeds every node" if isinstance(data, Data) else "embeds every graph of a list"
+    promises.require(h.size(0) == rows and h.dim() == 2, what, list(h.shape))
     promises.require(not h.requires_grad, "an embedding is a plain tensor")
     promises.require(torch.equal(h, trained()[1]), "the same seed gives the same bits")
     if losses:
         promises.require(losses[-1] < losses[0], "the loss falls", losses)
         promises.require(not torch.equal(h, trained(seed=1)[1]), "another seed gives another embedding")
 
-    interrupted = start(short, graph, 0)
+    interrupted = start(recipe, data, 0, classes)
     with torch.random.fork_rng(devices=[]):
         for _ in interrupted.steps:
             torch.rand(7)  # a caller who draws between two steps changes nothing
@@ -123,25 +156,24 @@ def check_recipe(recipe: Recipe) -> list[str]:
         torch.equal(h, embedding(interrupted.method, interrupted.data)), "the caller's draws change nothing"
     )
 
-    again = short.build(GraphShape.of(graph), Seeds(9).torch("build"))
+    again = recipe.build(replace(GraphShape.of(data), classes=classes), Seeds(9).torch("build"))
     again.load_state_dict(training.method.state_dict())
     promises.require(torch.equal(h, embedding(again, training.data)), "a loaded checkpoint embeds the same")
 
-    order = torch.randperm(60, generator=torch.Generator().manual_seed(0))
-    place = torch.empty_like(order)
-    place[order] = torch.arange(60)
-    moved = Data(x=graph.x[order], edge_index=place[graph.edge_index], y=graph.y[order])
-    close = torch.allclose(embedding(training.method, short.prepare(moved)), h[order], atol=1e-4, rtol=1e-4)
+    elsewhere = _whole(recipe, moved)
+    close = torch.allclose(embedding(training.method, elsewhere), h[order], atol=1e-4, rtol=1e-4)
     promises.require(close, "renumbering the nodes renumbers the embedding")
 
-    ready = short.prepare(graph)
+    ready = _whole(recipe, data)
     ready.x = ready.x.clone().requires_grad_()
     out = training.method.eval().embed(ready)
     promises.require(out.requires_grad, "the embedding is differentiable in the features")
-    if "graph" in recipe.levels:
-        pooled = start(short, [graph, graph.clone()], 0)
-        promises.require(embedding(pooled.method, pooled.data).size(0) == 2, "embeds every graph of a list")
-    return promises.kept
+
+
+def _whole(recipe: Recipe, data: Graphs) -> Data:
+    if isinstance(data, Data):
+        return recipe.prepare(data)
+    return Batch.from_data_list([recipe.prepare(graph) for graph in data])
 
 
 def check_probe(probe: Probe) -> list[str]:

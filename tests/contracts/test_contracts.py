@@ -35,7 +35,17 @@ from graphcl.testing import (
     check_recipe,
 )
 
-LARGE = {"coauthor-physics", "collab", "dd", "nci1", "python-packages", "python-stdlib", "reddit-binary", "squirrel"}
+LARGE = {
+    "coauthor-physics",
+    "collab",
+    "dd",
+    "nci1",
+    "ogbg-molhiv",
+    "python-packages",
+    "python-stdlib",
+    "reddit-binary",
+    "squirrel",
+}
 """Data sets that take many seconds to read."""
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -232,6 +233,8 @@ BAD = {
     "unknown card": (("data", "card", "karat"), "did you mean 'karate'?"),
     "unknown suite": (("bench", "run", "quikstart"), "did you mean 'quickstart'?"),
     "no suite file": (("bench", "run", "none.toml"), "no suite file none.toml"),
+    "no such comparison": (("bench", "report", ".", "--against", "papers"), "unknown comparison 'papers'"),
+    "no folder of records": (("show", "grace", "--records", "none"), "none is no folder of results"),
     "no results": (("bench", "report", "none"), "none is no folder of results"),
     "nothing to import": (("check", "no_such_module:X"), "write it as package.module:Thing"),
 }  # fmt: skip
@@ -336,6 +339,67 @@ def test_a_bench_with_a_failed_cell_has_exit_code_one_and_still_reports(call, tm
     assert err.splitlines()[-1] == "graphcl: 2 runs failed; their records say why"
     assert "failed (2)" in out
     assert "lower plan.lr = 1e+30" in out
+
+
+@pytest.fixture
+def small_runs(call, tmp_path):
+    """Records of DGI on karate, honest and legacy, in ``runs``."""
+    (tmp_path / "honest.toml").write_text(SUITE)
+    (tmp_path / "legacy.toml").write_text(f'protocol = "legacy"\n{SUITE}')
+    assert call("bench", "run", "honest.toml", "--out", "runs/honest")[0] == 0
+    shutil.copytree("runs/honest", "runs/both")
+    assert call("bench", "run", "legacy.toml", "--out", "runs/both")[0] == 0
+
+
+def test_a_report_shows_the_bias_of_selection_on_test(call, small_runs):
+    code, out, err = call("bench", "report", "runs/both", "--markdown", "both.md", "--html", "both.html")
+    assert (code, err) == (0, "")
+    assert "Bias of selection on test" in out
+    assert "### Bias of selection on test" in Path("both.md").read_text()
+    assert "Bias of selection on test" in Path("both.html").read_text()
+    page = json.loads(call("bench", "report", "runs/both", "--json")[1])
+    (bias,) = [bias for bias in page["bias"] if bias["row"].startswith("dgi")]
+    assert bias["seeds"] == [0, 1]
+    # the best of several looks at the test set is no worse than the last of them
+    assert bias["bias"] >= 0
+    by_protocol = {c["protocol"]: c["mean"] for c in page["cells"] if c["method"] == "dgi"}
+    assert bias["bias"] == pytest.approx(100 * (by_protocol["legacy"] - by_protocol["honest"]))
+    assert "Bias" not in call("bench", "report", "runs/honest")[1]
+
+
+def test_a_report_beside_published_numbers(call, small_runs):
+    code, out, err = call("bench", "report", "runs/honest", "--against", "published", "--markdown", "beside.md")
+    assert (code, err) == (0, "")
+    assert "No record here has a published counterpart under its protocol." in out
+    assert "Published, and not run here" in out
+    assert "| dgi | public | citeseer, cora, pubmed |" in Path("beside.md").read_text()
+    page = json.loads(call("bench", "report", "runs/honest", "--against", "published", "--json")[1])
+    assert {figure["method"] for figure in page["published"]["not_run"]} == {"dgi"}
+    assert "published" not in call("bench", "report", "runs/honest")[1].lower()
+
+
+def test_show_a_method_with_published_numbers_and_records(call, small_runs):
+    code, out, err = call("show", "dgi", "--records", "runs/honest")
+    assert (code, err) == (0, "")
+    assert "82.30 ± 0.60" in out
+    assert "karate · few-4 · acc" in out
+    assert "Records: runs/honest" in out
+    about = json.loads(call("show", "dgi", "--json", "--records", "runs/honest")[1])
+    assert about["records"]["folder"] == "runs/honest"
+    (cell,) = about["records"]["cells"]
+    assert (cell["method"], cell["dataset"], list(cell["values"])) == ("dgi", "karate", ["0", "1"])
+    cora = [f for f in about["published"] if (f["dataset"], f["split"], f["by"]) == ("cora", "public", "authors")]
+    assert [(figure["mean"], figure["std"]) for figure in cora] == [(82.3, 0.6)]
+    # by itself it looks into the usual folders
+    assert json.loads(call("show", "dgi", "--json")[1])["records"]["folder"] == "runs"
+    assert "No records in runs." in call("show", "grace")[1]
+
+
+def test_show_a_method_where_there_are_no_records(call):
+    out = call("show", "raw")[1]
+    assert "No published numbers are on file." in out
+    assert "No folder of records here; name one with --records DIR." in out
+    assert "records" not in json.loads(call("show", "info-nce", "--json")[1])
 
 
 def test_a_corrupt_record_is_named(call, tmp_path):

@@ -1,5 +1,6 @@
 """The store of records: appended, never changed, and never in doubt about what counts."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -14,7 +15,9 @@ from graphcl.bench import store as store_module
 from graphcl.bench.run import Run, execute, nested
 from graphcl.bench.runner import pending, run_all
 from graphcl.bench.store import Store
+from graphcl.data.loading import load
 from graphcl.errors import DataError, RequestError, RunFailedError, UnknownNameError
+from graphcl.train import start
 
 
 def record(run_id, method="raw", dataset="karate", status="ok", **more):
@@ -264,7 +267,7 @@ def computed(monkeypatch):
     """Replace the computation by a note of what was asked; the outcome is scripted by method."""
     asked, outcome = [], {}
 
-    def fake(run, watch=None):
+    def fake(run, watch=None, kept=None):
         asked.append(run.id)
         return {
             "run_id": run.id,
@@ -304,6 +307,56 @@ def test_a_failed_cell_is_final_and_an_error_is_tried_again(store, computed):
     assert pending(CELLS, store) == []
     # what was tried is kept: two errors beside their mended runs
     assert len(store.read()) == 8
+
+
+def test_what_differs_in_split_or_probe_alone_is_trained_once(store, monkeypatch):
+    changes = {"dim": 8, "plan": {"epochs": 3}}
+    cells = [
+        Run.of("grace", "karate", "few-4", 0, changes),
+        Run.of("grace", "karate", "few-4", 1, changes),
+        Run.of("grace", "karate", "few-5", 0, changes),
+        Run.of("grace", "karate", "few-4", 0, changes, probe="early-stopped"),
+        Run.of("grace", "karate", "few-4", 0, changes, protocol="legacy"),
+    ]
+    alone = {cell.id: execute(cell) for cell in cells}
+    started = []
+    monkeypatch.setattr(run_module, "start", lambda *args: (started.append(args), start(*args))[1])
+    together = {one["run_id"]: one for one in run_all(cells, store)}
+    assert len(started) == 3  # two seeds, and the legacy run by itself
+    for name, one in together.items():
+        assert one["metrics_per_split"] == alone[name]["metrics_per_split"]
+        assert one["seconds"]["total"] >= one["seconds"]["train"] > 0
+    shared = [one for one in together.values() if "trained_once_for" in one]
+    assert {one["run_id"] for one in shared} == {cells[2].id, cells[3].id}
+    first = together[cells[0].id]
+    assert all(one["seconds"]["train"] == first["seconds"]["train"] for one in shared)
+
+
+def test_a_supervised_reference_sees_the_labels_of_train_alone(monkeypatch):
+    seen = []
+
+    def watching(recipe, data, seed, classes):
+        seen.append(data)
+        return start(recipe, data, seed, classes)
+
+    monkeypatch.setattr(run_module, "start", watching)
+    made = execute(Run.of("supervised-gcn", "karate", "few-4x3", 0, {"plan": {"epochs": 30}}))
+    assert made["status"] == "ok", made
+    _, split = load("karate", "few-4x3", 0)
+    assert len(seen) == len(split) == 3
+    for data, triple in zip(seen, split, strict=True):
+        assert data.train_mask.nonzero().flatten().tolist() == triple.train.tolist()
+        assert (data.y[~data.train_mask] == -1).all()
+    assert made["selection"]["rule"].startswith("SUPERVISED")
+    assert [choice["epoch"] > 0 for choice in made["selection"]["chosen"]] == [True] * 3
+    assert made["metrics"]["acc/test"] > 0.7
+
+
+def test_a_setting_that_is_left_open_is_not_part_of_a_runs_id():
+    run = Run.of("grace", "karate")
+    later = dataclasses.replace(run, settings={**run.settings, "novelty": None})
+    assert later.id == run.id
+    assert dataclasses.replace(run, settings={**run.settings, "novelty": 1}).id != run.id
 
 
 def test_a_record_is_on_disk_when_it_is_yielded(store, computed):

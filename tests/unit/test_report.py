@@ -1,15 +1,23 @@
 """From records to a table whose every figure can be worked out by hand."""
 
+import importlib.util
 import io
+import json
 import math
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 from scipy import stats
 
-from graphcl.bench.report import Cell, Column, summarise
+from graphcl.bench.bias import bias_section, legacy_bias
+from graphcl.bench.page import Page
+from graphcl.bench.report import Cell, Column, records_below, summarise
 from graphcl.bench.run import Run
-from graphcl.errors import RequestError
+from graphcl.bench.section import Section
+from graphcl.bench.store import Store
+from graphcl.errors import DataError, RequestError
+from graphcl.methods.grace import Grace
 
 PRINTS = {"karate": "aaaa", "digits-knn": "bbbb"}
 
@@ -152,14 +160,14 @@ def test_changed_settings_are_a_row_of_their_own():
 def test_controls_are_always_rows():
     report = summarise([record("grace", "karate", 0, 0.5)])
     controls = {"majority", "propagated", "propagated-high", "random-init", "raw"}
-    assert {row for row, control in report.rows.items() if control} == controls
-    assert report.rows["grace"] is False
+    assert {row for row, kind in report.rows.items() if kind == "control"} == controls
+    assert report.rows["grace"] == "method"
     assert "5 cells were not run." in report.footnotes
 
 
 def test_a_control_with_settings_of_its_own_is_that_control():
     report = summarise([*TABLE, *scores("random-init", "karate", 0.5, 0.5, changes={"dim": 16})])
-    controls = {row for row, control in report.rows.items() if control}
+    controls = {row for row, kind in report.rows.items() if kind == "control"}
     assert controls == {"majority", "propagated", "propagated-high", "random-init (dim=16)", "raw"}
 
 
@@ -237,3 +245,227 @@ def test_the_terminal_table_holds_every_cell(report):
             assert report.text(row, column) in line
     # methods above, controls below
     assert text.index(" grace ") < text.index(" majority ")
+
+
+# --- which record counts -----------------------------------------------------------------------------------------------
+
+
+def test_of_two_runs_of_one_row_and_seed_the_later_one_counts_whatever_the_order_of_the_lines():
+    old = record("grace", "karate", 0, 0.5, run_id="old", time="2026-11-22T02:00:00+00:00")
+    new = record("grace", "karate", 0, 0.7, run_id="new", time="2026-11-23T02:00:00+00:00")
+    for lines in ([old, new], [new, old]):
+        assert summarise(lines).cells["grace", KARATE].values == {0: 0.7}
+
+
+def test_a_record_without_settings_that_came_later_is_the_same_row():
+    old = record("grace", "karate", 0, 0.5)
+    old["run"]["settings"] = {key: value for key, value in old["run"]["settings"].items() if key != "act"}
+    old["run"]["settings"]["plan"] = {"epochs": 200}
+    assert summarise([old]).text("grace", KARATE).startswith("50.00")
+
+
+def test_a_later_failure_replaces_a_score_and_a_later_error_does_not():
+    done = record("grace", "karate", 0, 0.5)
+    diverged = failed("grace", "karate", 0, "the loss became nan")
+    assert summarise([done, diverged | {"run_id": "newer"}]).text("grace", KARATE) == "failed (1)"
+    assert summarise([diverged | {"run_id": "older"}, done]).text("grace", KARATE) == "50.00 (1 seed) *"
+    broken = failed("grace", "karate", 0, "no space", status="error") | {"run_id": "newer"}
+    assert summarise([done, broken]).text("grace", KARATE) == "50.00 (1 seed) *"
+
+
+def test_settings_of_a_preset_are_named_by_it():
+    run = Run.of("grace", "karate", "few-4", 0, preset="cora-official")
+    made = record("grace", "karate", 0, 0.5)
+    made["run"]["settings"] = dict(run.settings)
+    assert [row for row in summarise([made]).rows if row.startswith("grace")] == ["grace (preset cora-official)"]
+
+
+def test_records_below_a_folder_of_results(tmp_path):
+    for name, seed in (("one", 0), ("two", 1)):
+        Store(tmp_path / name).append(record("grace", "karate", seed, 0.5))
+    assert [made["run"]["seed"] for made in records_below(tmp_path)] == [0, 1]
+    assert [made["run"]["seed"] for made in records_below(tmp_path / "two")] == [1]
+    (tmp_path / "one" / "grace" / "karate.jsonl").write_text("nonsense\n")
+    with pytest.raises(DataError, match="is no record"):
+        records_below(tmp_path)
+    with pytest.raises(RequestError, match="is no folder of results"):
+        records_below(tmp_path / "none")
+
+
+# --- rows that see labels ----------------------------------------------------------------------------------------------
+
+
+def supervised(seed, value, monkeypatch):
+    made = record("grace", "karate", seed, value)
+    made["run"]["probe"] = {"name": "none"}
+    monkeypatch.setattr(Grace, "supervised", True)
+    return made
+
+
+def test_a_supervised_row_stands_in_every_column_and_takes_no_mark(monkeypatch):
+    other = Column("karate", "few-4", "acc", "honest", "aaaa", "early-stopped")
+    stopped = [
+        {**made, "run": {**made["run"], "probe": {"name": "early-stopped"}}, "run_id": f"{made['run_id']}s"}
+        for made in scores("dgi", "karate", 0.4, 0.5)
+    ]
+    records = [*scores("dgi", "karate", 0.7, 0.8), *stopped, supervised(0, 0.9, monkeypatch)]
+    report = summarise(records)
+    assert report.columns == (other, KARATE)
+    assert [report.text("grace", column) for column in report.columns] == ["90.00 (1 seed)", "90.00 (1 seed)"]
+    assert report.rows["grace"] == "supervised"
+    assert report.best(KARATE) == "dgi"
+    assert "| *grace* (supervised) | 90.00 (1 seed) | 90.00 (1 seed) |" in report.markdown()
+    assert any(note.startswith("Supervised rows are trained on the labels") for note in report.footnotes)
+
+
+def test_supervised_rows_alone_have_a_column(monkeypatch):
+    report = summarise([supervised(0, 0.9, monkeypatch)])
+    (column,) = report.columns
+    assert column.probe == "none"
+    assert report.scored("grace", column)
+
+
+# --- what follows from the table ---------------------------------------------------------------------------------------
+
+
+def test_a_control_that_beats_a_method_is_named_with_the_difference():
+    records = [
+        *scores("grace", "karate", 0.80, 0.90, 1.00),
+        *scores("dgi", "karate", 0.50, 0.60, 0.70),
+        *scores("raw", "karate", 0.60, 0.70, 0.80),
+        *scores("random-init", "karate", 0.1, 0.1, 0.1),
+    ]
+    section = summarise(records).beaten_by_controls()
+    assert section.rows == (("dgi", "karate · few-4 · acc", "-10.00", "no", "raw"),)
+    crossing = [*scores("dgi", "karate", 0.50, 0.60, 0.70), *scores("raw", "karate", 0.55, 0.58, 0.72)]
+    (row,) = summarise(crossing).beaten_by_controls().rows
+    assert row[2:] == ("-1.67", "yes", "raw")
+    assert summarise(scores("grace", "karate", 0.8, 0.9)).beaten_by_controls() is None
+
+
+def cost(made, seconds, memory):
+    env = {"device": "cpu", "platform": "Linux x86_64", "threads": 2}
+    return {**made, "seconds": {"total": seconds}, "peak_mb": memory, "env": env}
+
+
+def test_costs_are_medians_over_seeds():
+    records = [cost(record("grace", "karate", seed, 0.5), took, 100 * took) for seed, took in enumerate((1, 9, 2))]
+    section = summarise([*records, record("raw", "digits-knn", 0, 0.5)]).costs()
+    assert section.head == ("method", "karate · few-4 · acc")
+    assert section.rows == (("grace", "2.0 · 200"),)
+    assert section.notes[0].endswith("On: cpu, Linux x86_64, 2 threads.")
+    assert summarise(TABLE).costs() is None
+
+
+def test_the_bias_of_selection_on_test_is_paired_by_seed():
+    legacy = [
+        record("grace", "karate", seed, value, protocol="legacy") for seed, value in ((1, 0.92), (2, 1.0), (7, 0.3))
+    ]
+    report = summarise([*TABLE, *legacy, record("dgi", "karate", 9, 0.5, protocol="legacy")])
+    (bias,) = legacy_bias(report)
+    # the seeds 1 and 2 have both: differences of 2 and 0 points, deviation √2, half width t(0.975, 1) · √2 / √2
+    assert (bias.row, bias.column, set(bias.differences)) == ("grace", KARATE, {1, 2})
+    assert bias.mean == pytest.approx(1.0)
+    assert bias.half_width == pytest.approx(math.tan(0.475 * math.pi))
+    section = bias_section(report, (bias,))
+    assert section.rows == (("grace", "karate · few-4 · acc", "+1.00 ± 12.71", "2"),)
+    assert legacy_bias(summarise(TABLE)) == ()
+    assert bias_section(report, ()) is None
+
+
+def test_another_content_has_no_bias():
+    legacy = scores("grace", "karate", 0.9, 0.9, protocol="legacy", fingerprint="other")
+    assert legacy_bias(summarise([*TABLE, *legacy])) == ()
+
+
+def test_rows_of_a_method_alone():
+    report = summarise([*TABLE, *scores("grace", "karate", 0.1, changes={"temperature": 0.9})])
+    assert report.rows_of("grace").rows == (
+        ("grace", "digits-knn · random-10-10-80 · acc", "55.00 ± 63.53", "2"),
+        ("grace", "karate · few-4 · acc", "90.00 ± 24.84", "3"),
+        ("grace (temperature=0.9)", "karate · few-4 · acc", "10.00 (1 seed)", "1"),
+    )
+    assert report.rows_of("cca-ssg") is None
+
+
+# --- the whole page ----------------------------------------------------------------------------------------------------
+
+
+def test_a_section_in_markdown():
+    section = Section("Title", ("name", "n"), (("a|b", "+1.0"), ("c", "–")), ("One.", "Two."))
+    lines = ["### Title", "", "| name | n |", "|---|---:|", "| a/b | +1.0 |", "| c | – |", "", "One.", "", "Two.", ""]
+    assert section.markdown() == "\n".join(lines)
+
+
+def test_brackets_in_a_cell_survive_the_terminal():
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(Section("Title", ("name",), (("grace (act=[bold])",),)).table())
+    assert "grace (act=[bold])" in console.export_text()
+
+
+def test_the_page_says_the_same_in_every_form():
+    legacy = scores("grace", "karate", 0.9, 0.95, protocol="legacy")
+    page = Page.of([*TABLE, *legacy], published=True)
+    titles = [section.title for section in page.sections]
+    assert titles == ["Bias of selection on test", "Beside published numbers", "Published, and not run here"]
+    markdown = page.markdown()
+    console = Console(width=200, record=True, file=io.StringIO())
+    page.print(console)
+    terminal, html = console.export_text(), page.html()
+    for title in titles:
+        assert f"### {title}" in markdown
+        assert title in terminal
+        assert title in html
+    assert markdown.startswith(page.report.markdown())
+    plain = json.loads(json.dumps(page.plain(), allow_nan=False))
+    cell = next(c for c in plain["cells"] if (c["row"], c["dataset"], c["protocol"]) == ("grace", "karate", "honest"))
+    assert cell["mean"] == pytest.approx(0.9)
+    assert cell["values"] == {"0": 0.8, "1": 0.9, "2": 1.0}
+    assert plain["bias"][0]["bias"] == pytest.approx(7.5)
+    assert plain["ranks"] is None
+    assert plain["published"]["comparisons"] == []
+    assert Page.of(TABLE).plain()["published"] is None
+
+
+# --- the leaderboard ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def board():
+    path = Path(__file__).parents[2] / "tools" / "leaderboard.py"
+    spec = importlib.util.spec_from_file_location("leaderboard_tool", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+HONEST = {"selection": {"legacy": False}}
+
+
+def test_the_leaderboard_names_what_is_missing_and_what_beats_a_method(board, tmp_path):
+    store = Store(tmp_path / "quickstart")
+    for dataset, seeds in (("digits-knn", 3), ("csbm-homophilic", 2), ("csbm-heterophilic", 3)):
+        for seed in range(seeds):
+            store.append(record("grace", dataset, seed, 0.5 + seed / 100, fingerprint="f", **HONEST))
+            store.append(record("raw", dataset, seed, 0.6 + seed / 100, fingerprint="f", **HONEST))
+    text = board.leaderboard(tmp_path)
+    assert text == board.leaderboard(tmp_path)
+    assert "## quickstart\n" in text
+    assert "| grace | digits-knn · random-10-10-80 · acc | -10.00 | no | raw |" in text
+    missing = text[text.index("### Not run") : text.index("## All suites together")].splitlines()
+    digits = next(line for line in missing if line.startswith("| digits-knn"))
+    assert "cca-ssg, dgi, majority" in digits
+    assert "grace" not in digits
+    homophilic = next(line for line in missing if line.startswith("| csbm-homophilic"))
+    assert "grace (2 of 3 seeds)" in homophilic
+    assert "| cora | every method |" in text[text.index("### Without any record") :]
+
+
+def test_a_folder_that_is_no_suite_lists_its_holes(board, tmp_path):
+    store = Store(tmp_path / "mine")
+    store.append(record("grace", "karate", 0, 0.5, **HONEST))
+    store.append(record("dgi", "digits-knn", 0, 0.5, **HONEST))
+    (tmp_path / "empty").mkdir()
+    text = board.leaderboard(tmp_path)
+    assert "## empty" not in text
+    assert "| karate · few-4 · acc | dgi, majority, propagated, propagated-high, random-init, raw |" in text

@@ -101,6 +101,7 @@ def test_few_leaves_a_test_row_for_a_class_of_three():
 PINNED = {
     "few-3": "a79645f6421fede8",
     "folds-10": "374263518dca0c05",
+    "folds-10-cv": "c5e457191e6a7a7e",
     "random-10-10-80": "9eba0619218c293d",
     "random-10-90": "e4e90ae192b1d864",
     "random-20-80-cv": "68ec621f9a3bbe9c",
@@ -201,6 +202,7 @@ def test_too_small_a_class_for_ten_folds():
 def test_selection_follows_the_protocol():
     y = torch.arange(200) % 4
     assert {name for name in RANDOM if draw(name, y).selection == "cross-validation"} == {
+        "folds-10-cv",
         "random-10-90",
         "random-20-80-cv",
     }

@@ -44,12 +44,39 @@ plan.epochs = 7
 def test_the_suites_that_come_along_resolve(name):
     suite = find_suite(name)
     runs = suite.runs()
-    assert len({run.id for run in runs}) == len(runs) == len(suite.tasks) * suite.seeds * (len(suite.methods) + 5)
+    assert len({run.id for run in runs}) == len(runs)
+    if "all" not in suite.methods:
+        assert len(runs) == len(suite.tasks) * suite.seeds * (len(suite.methods) + 5)
     assert suite.description
     for task in suite.tasks:
         column = [run for run in runs if run.dataset == task.dataset and (not task.split or run.split == task.split)]
         assert set(CONTROLS) <= {run.method for run in column}
     assert {run.protocol for run in runs} == {"honest"}
+
+
+EVERY = """
+methods = ["all"]
+without = ["grace"]
+seeds = 2
+[[tasks]]
+dataset = "karate"
+[[tasks]]
+dataset = "mutag"
+"""
+
+
+def test_all_methods_are_those_of_the_level(tmp_path):
+    runs = find_suite(written(tmp_path, EVERY)).runs()
+    recipes = entries("methods")
+    for dataset, level in (("karate", "node"), ("mutag", "graph")):
+        found = sorted(run.method for run in runs if run.dataset == dataset and run.seed == 1)
+        assert found == sorted(name for name in recipes if level in recipes[name].levels and name != "grace")
+
+
+def test_supervised_references_have_no_other_probe_and_no_best_epoch(tmp_path):
+    for more in ('probe = "early-stopped"\n', 'protocol = "legacy"\n'):
+        runs = find_suite(written(tmp_path, more + EVERY)).runs()
+        assert not any(entries("methods")[run.method].supervised for run in runs)
 
 
 def test_the_quickstart_needs_no_file():

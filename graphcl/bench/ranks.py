@@ -1,0 +1,170 @@
+r"""Who is better over many data sets: average ranks, Friedman's test, Nemenyi's critical difference (Demšar, 2006).
+
+.. math:: \mathrm{CD} = q_\alpha \sqrt{\frac{k (k + 1)}{6 N}}
+
+for k methods on N columns; two average ranks that differ by less are not told apart.
+"""
+
+import string
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from graphcl.bench.report import Column, Report
+from graphcl.bench.section import Section
+
+__all__ = ["Ranking", "critical_difference", "rank", "rank_section"]
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Average ranks over a table without holes.
+
+    Args:
+        average: rank averaged over the columns, by row, best first; 1 is best, equal scores share a rank.
+        columns: those that all of them fill.
+        left_out_rows: rows that would have cost too many columns, or see labels.
+        left_out_columns: columns that some of the rows lack.
+        statistic: Friedman's chi-square.
+        p_value: of it.
+        difference: Nemenyi's critical difference.
+        groups: rows that are not told apart, largest groups only; one group where Friedman's test finds nothing.
+    """
+
+    average: dict[str, float]
+    columns: tuple[Column, ...]
+    left_out_rows: tuple[str, ...]
+    left_out_columns: tuple[Column, ...]
+    statistic: float
+    p_value: float
+    difference: float
+    groups: tuple[tuple[str, ...], ...]
+
+    def letters(self, row: str) -> str:
+        """One letter for each group that a row is in."""
+        names = string.ascii_lowercase + string.ascii_uppercase
+        return "".join(name for name, group in zip(names, self.groups, strict=False) if row in group)
+
+    def plain(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "average": self.average,
+            "columns": [column.title.replace("\n", " · ") for column in self.columns],
+            "left_out_rows": list(self.left_out_rows),
+            "left_out_columns": [column.title.replace("\n", " · ") for column in self.left_out_columns],
+            "friedman": self.statistic,
+            "p_value": self.p_value,
+            "critical_difference": self.difference,
+            "groups": [list(group) for group in self.groups],
+        }
+
+
+def critical_difference(methods: int, columns: int, alpha: float = ALPHA) -> float:
+    """Nemenyi's critical difference of average ranks.
+
+    Args:
+        methods: k, 2 or more.
+        columns: N, 1 or more.
+        alpha: level of significance, in (0, 1).
+
+    Example:
+        >>> round(critical_difference(5, 30), 3)
+        1.114
+    """
+    # the quantile of the studentised range for infinitely many degrees of freedom, over the root of two
+    q = stats.studentized_range.ppf(1.0 - alpha, methods, np.inf) / np.sqrt(2.0)
+    return float(q * np.sqrt(methods * (methods + 1) / (6.0 * columns)))
+
+
+def rank(report: Report, probe: str | None = None) -> Ranking | None:
+    """Rank the rows of a report over its honest columns.
+
+    Rows are taken in the order of how many columns they fill, and columns that all of them fill; as many rows as make
+    the largest table without holes. Supervised rows take no part.
+
+    Args:
+        report: of records.
+        probe: only columns of this probe; ``None`` takes the one with the most columns.
+
+    Returns:
+        The ranking, or ``None`` with fewer than three rows on three columns.
+    """
+    honest = [column for column in report.columns if column.protocol == "honest"]
+    if probe is None:
+        probes = [column.probe for column in honest]
+        probe = max(sorted(set(probes)), key=probes.count, default=None)
+    honest = [column for column in honest if column.probe == probe]
+    rows = {row for row, kind in report.rows.items() if kind != "supervised" and _filled(report, row, honest)}
+    chosen, columns = _largest(report, rows, honest)
+    if len(chosen) < 3 or len(columns) < 3:
+        return None
+    scores = np.array([[report.cells[row, column].mean for column in columns] for row in chosen])
+    ranks = stats.rankdata(-scores.round(10), axis=0).mean(axis=1)
+    order = sorted(range(len(chosen)), key=lambda i: (ranks[i], chosen[i]))
+    average = {chosen[i]: float(ranks[i]) for i in order}
+    tied = bool((scores.round(10) == scores.round(10)[:1]).all())
+    # Friedman's statistic is 0 / 0 where all rows are equal everywhere
+    statistic, p_value = (0.0, 1.0) if tied else map(float, stats.friedmanchisquare(*scores.round(10)))
+    difference = critical_difference(len(chosen), len(columns))
+    groups = _cliques(average, difference) if p_value < ALPHA else (tuple(average),)
+    return Ranking(
+        average,
+        tuple(columns),
+        tuple(sorted(row for row, kind in report.rows.items() if kind != "supervised" and row not in average)),
+        tuple(column for column in honest if column not in columns),
+        statistic,
+        p_value,
+        difference,
+        groups,
+    )
+
+
+def _filled(report: Report, row: str, columns: list[Column]) -> list[Column]:
+    return [column for column in columns if report.scored(row, column)]
+
+
+def _largest(report: Report, rows: set[str], columns: list[Column]) -> tuple[list[str], list[Column]]:
+    """The rows and columns of the table without holes that has the most cells; of equals the one with more rows."""
+    filled = {row: set(_filled(report, row, columns)) for row in rows}
+    order = sorted(rows, key=lambda row: (-len(filled[row]), row))
+    best: tuple[list[str], list[Column]] = [], []
+    for count in range(1, len(order) + 1):
+        shared = [column for column in columns if all(column in filled[row] for row in order[:count])]
+        if count * len(shared) >= len(best[0]) * len(best[1]):
+            best = order[:count], shared
+    return best
+
+
+def _cliques(average: dict[str, float], difference: float) -> tuple[tuple[str, ...], ...]:
+    """Maximal runs of rows, in the order of their ranks, whose ends differ by at most the critical difference."""
+    rows = list(average)
+    found: list[tuple[int, int]] = []
+    for first in range(len(rows)):
+        last = max(i for i in range(first, len(rows)) if average[rows[i]] - average[rows[first]] <= difference)
+        if not found or last > found[-1][1]:
+            found.append((first, last))
+    return tuple(tuple(rows[first : last + 1]) for first, last in found)
+
+
+def rank_section(report: Report) -> Section | None:
+    """Average ranks as a table; ``None`` where there is too little to rank."""
+    ranking = rank(report)
+    if ranking is None:
+        return None
+    rows = tuple((f"{mean:.2f}", row, ranking.letters(row)) for row, mean in ranking.average.items())
+    k, n = len(ranking.average), len(ranking.columns)
+    notes = [
+        f"Average rank of {k} rows over {n} columns (1 is best). Friedman: chi-square {ranking.statistic:.2f}, "
+        f"p = {ranking.p_value:.2g}; Nemenyi's critical difference at 5 %: {ranking.difference:.2f}. "
+        "Rows that share a letter are not told apart.",
+        f"Columns: {'; '.join(map(report.place, ranking.columns))}.",
+    ]
+    if ranking.left_out_columns:
+        notes.append(f"Columns that some of these rows lack: {'; '.join(map(report.place, ranking.left_out_columns))}.")
+    if ranking.left_out_rows:
+        notes.append(f"Rows left out, having too few columns: {'; '.join(ranking.left_out_rows)}.")
+    return Section("Average ranks", ("rank", "method", "not told apart"), rows, tuple(notes))
