@@ -35,7 +35,7 @@ class Step:
     Args:
         n: number of the update, from 1.
         epoch: number of the epoch, from 1.
-        progress: share of the plan done, in (0, 1].
+        progress: share of the epochs done, the current one counted, in (0, 1].
         losses: the terms, by ``part/term`` where a method has several parts, else by term.
         seconds: since training began.
     """
@@ -61,7 +61,8 @@ def train(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.
 
     Whatever draws on torch's global generator inside a step (dropout) draws on a private stream seeded from
     ``generator``; between two steps the caller's random state is in place. With ``plan.patience`` the parameters that
-    had the lowest training loss (those the epoch began with) are put back when the iteration ends by itself.
+    had the lowest training loss (those the epoch began with, or ended with if it has several batches) are put back when
+    the iteration ends by itself.
 
     Args:
         method: trained in place, moved to the plan's device.
@@ -91,7 +92,7 @@ def train(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.
     watch = _Lowest(plan.patience)
     n = 0
     for epoch in range(1, plan.epochs + 1):
-        total = 0.0
+        total, first = 0.0, n
         watch.note(method)
         for part, optimiser in optimisers.items():
             for group in optimiser.param_groups:
@@ -109,6 +110,8 @@ def train(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.
                 method.after_step(epoch / plan.epochs)
             total += sum(losses.values())
             yield Step(n, epoch, epoch / plan.epochs, losses, time.perf_counter() - began)
+        if n - first > 1:
+            watch.note(method)
         if watch.exhausted(total):
             break
     watch.restore(method)
@@ -148,9 +151,10 @@ def _update(
 
 
 class _Lowest:
-    """Early stopping on the training loss: remembers the parameters that the lowest epoch began with.
+    """Early stopping on the training loss: remembers the parameters of the lowest epoch.
 
-    The loss of an epoch is computed before its update, so the parameters after it belong to a loss not yet seen.
+    With one batch an epoch its loss is computed before the update, so the parameters after it belong to a loss not yet
+    seen: those it began with are kept. With several batches it is those it ended with.
     """
 
     def __init__(self, patience: int | None) -> None:
@@ -187,12 +191,14 @@ def fit(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.Ge
 class Training:
     """A method, the graph it is trained on as its recipe wants it, and the steps still to come.
 
-    Features that are mostly zeros are in CSR form where the method takes them so.
+    Features that are mostly zeros are in CSR form where the method takes them so. Labels and masks are not in it,
+    unless the recipe is a supervised reference.
     """
 
     method: Method
     data: Data
     steps: Iterator[Step]
+    steps_per_epoch: int = 1
 
 
 def recipe_of(method: str | Recipe, preset: str | None = None, changes: dict[str, Any] | None = None) -> Recipe:
@@ -230,7 +236,9 @@ def start(recipe: Recipe, graphs: Data | Sequence[Data], seed: int, classes: int
     device = recipe.plan.torch_device()
     seeds = Seeds(seed)
     generator = seeds.torch("train")
-    batches: Iterable[Data]
+    batches: FullGraph | GraphBatches
+    if not recipe.supervised:
+        ready = _unlabelled(ready) if isinstance(ready, Data) else [_unlabelled(graph) for graph in ready]
     if isinstance(ready, Data):
         whole, size = ready.to(device), None
     else:
@@ -240,10 +248,19 @@ def start(recipe: Recipe, graphs: Data | Sequence[Data], seed: int, classes: int
         # converted once for all epochs and views; PyG's Batch cannot be taken apart again with sparse features in it
         whole.x = whole.x if isinstance(whole, Batch) else sparse_features(whole.x)
     if isinstance(ready, Data) or size is None or size >= len(ready):
-        batches = FullGraph(whole)
+        batches = FullGraph(whole, device)
     else:
         batches = GraphBatches(ready, size, seeds.torch("batches"), device)
-    return Training(method, whole, train(method, batches, recipe.plan, generator))
+    return Training(method, whole, train(method, batches, recipe.plan, generator), len(batches))
+
+
+def _unlabelled(graph: Data) -> Data:
+    """What learns without labels is not handed any."""
+    graph = copy.copy(graph)
+    for name in ("y", "train_mask", "val_mask", "test_mask"):
+        if name in graph:
+            del graph[name]
+    return graph
 
 
 def _prepared(recipe: Recipe, graphs: Data | Sequence[Data]) -> Data | list[Data]:

@@ -50,9 +50,22 @@ def _chapter(name: str, records: list[Record]) -> str:
     report = summarise(records)
     suite = suites().get(name)
     about = f"{suite.description}.\n" if suite is not None else ""
-    sections = [report.beaten_by_controls(), rank_section(report), report.costs(), _not_run(suite, report, records)]
+    tables = [_table(report, probe) for probe in sorted({column.probe for column in report.columns}, key=_usual_first)]
+    sections = [report.costs(), _not_run(suite, report, records)]
     written = [section.markdown() for section in sections if section is not None]
-    return "\n".join([f"## {name}", "", about, report.markdown(), *written])
+    return "\n".join([f"## {name}", "", about, *tables, *written])
+
+
+def _usual_first(probe: str) -> tuple[bool, str]:
+    return probe != "logistic", probe
+
+
+def _table(whole: Report, probe: str) -> str:
+    """What one probe says: the table, what a control beats, and ranks."""
+    report = whole.of_probe(probe)
+    sections = [report.beaten_by_controls(), rank_section(report)]
+    written = [section.markdown() for section in sections if section is not None]
+    return "\n".join([f"### Probe: {probe}", "", report.markdown(), *written])
 
 
 def _not_run(suite: Suite | None, report: Report, records: list[Record]) -> Section | None:

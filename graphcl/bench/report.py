@@ -2,9 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from rich.table import Table
@@ -102,7 +102,17 @@ def _inside_noise(cell: Cell, best: Cell) -> bool:
     if len(shared) < 2:
         return False
     difference = [best.values[seed] - cell.values[seed] for seed in shared]
-    return float(np.mean(difference)) <= half_width(difference)
+    return abs(float(np.mean(difference))) <= half_width(difference)
+
+
+def _applies(row: str, column: Column) -> bool:
+    """Whether a row could have a score in a column: nodes are not embedded by what embeds graphs."""
+    recipe, spec = entries("methods").get(method_of(row)), entries("datasets").get(column.dataset)
+    if recipe is None or spec is None:
+        return True
+    # what learns from labels, and what ignores the embedding, has no probe to choose
+    usual = column.probe == "logistic" or not (recipe.supervised or recipe.probe == "majority")
+    return spec.level in recipe.levels and usual
 
 
 @dataclass(frozen=True)
@@ -121,6 +131,13 @@ class Report:
     cells: dict[tuple[str, Column], Cell]
     machines: tuple[str, ...] = ()
 
+    def of_probe(self, probe: str) -> Self:
+        """The columns of one probe, and the rows that have a score there or are missing it."""
+        columns = tuple(column for column in self.columns if column.probe == probe)
+        cells = {key: cell for key, cell in self.cells.items() if key[1] in columns}
+        here = {row for row, _ in cells}
+        return replace(self, columns=columns, rows={r: kind for r, kind in self.rows.items() if r in here}, cells=cells)
+
     def best(self, column: Column) -> str | None:
         """The row with the highest mean in a column, of those that learn without labels."""
         return self._highest(column, "method", "control")
@@ -137,7 +154,7 @@ class Report:
         """One cell as it is printed: percent, interval, and its mark."""
         cell = self.cells.get((row, column))
         if cell is None:
-            return "not run"
+            return "not run" if _applies(row, column) else "–"
         if not cell.values:
             return cell.score
         lost = f" [{len(cell.failures)} failed]" if cell.failures else ""
@@ -201,7 +218,10 @@ class Report:
     @property
     def missing(self) -> dict[Column, list[str]]:
         """Rows without any record, by column."""
-        absent = {column: [row for row in self.rows if (row, column) not in self.cells] for column in self.columns}
+        absent = {
+            column: [row for row in self.rows if (row, column) not in self.cells and _applies(row, column)]
+            for column in self.columns
+        }
         return {column: rows for column, rows in absent.items() if rows}
 
     def beaten_by_controls(self) -> Section | None:
@@ -318,10 +338,10 @@ def summarise(records: Iterable[Record]) -> Report:
     cells = _cells(outcomes)
     # controls belong into every table: those without a record, whatever the settings, show as "not run"
     recorded = {method_of(row) for row in rows}
-    for name, recipe in recipes.items():
-        if recipe.control and name not in recorded:
-            rows[name] = "control"
     order = sorted({column for _, column in cells}, key=lambda column: column.key)
+    for name, recipe in recipes.items():
+        if recipe.control and name not in recorded and any(_applies(name, column) for column in order):
+            rows[name] = "control"
     return Report(tuple(order), dict(sorted(rows.items())), cells, _machines(ordered))
 
 

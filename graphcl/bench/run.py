@@ -176,7 +176,12 @@ class Run:
 
     @property
     def training(self) -> str:
-        """Hash of what the training hangs on: runs that differ in split and probe alone share it."""
+        """Hash of what the training hangs on: runs that differ in split and probe alone share it.
+
+        Where labels have a part in the training (supervised references, the legacy protocol) it is the run's own.
+        """
+        if self.protocol == "legacy" or find("methods", self.method).supervised:
+            return self.id
         own = asdict(self)
         return digest(_without_none({key: own[key] for key in ("method", "dataset", "seed", "settings", "protocol")}))
 
@@ -203,9 +208,10 @@ class Trained:
     """An embedding that several runs score: labels have no part in its training, so that one serves every split."""
 
     key: str
+    run_id: str
     embedding: Tensor
     seconds: Record
-    peak_mb: float
+    peak_mb: float = 0.0
 
 
 def execute(run: Run, watch: Watch | None = None, kept: list[Trained] | None = None) -> Record:
@@ -248,13 +254,12 @@ def _share(run: Run, record: Record, clock: "_Clock", kept: list[Trained] | None
     """Training that was done for an earlier run counts in full in the time and memory of this one."""
     if not kept or kept[0].key != run.training:
         return
-    if kept[0].seconds:
-        clock.add(kept[0].seconds)
-        record["peak_mb"] = max(record["peak_mb"], kept[0].peak_mb)
-        record["trained_once_for"] = kept[0].key
-    else:
-        spent = {name: value for name, value in clock.parts().items() if name in ("train", "embed")}
-        kept[0] = replace(kept[0], seconds=spent, peak_mb=record["peak_mb"])
+    if kept[0].run_id == run.id:
+        kept[0] = replace(kept[0], peak_mb=record["peak_mb"])
+        return
+    clock.add(kept[0].seconds)
+    record["peak_mb"] = max(record["peak_mb"], kept[0].peak_mb)
+    record["trained_with"] = kept[0].run_id
 
 
 def _compute(run: Run, watch: Watch | None, clock: "_Clock", kept: list[Trained] | None) -> Record:
@@ -286,8 +291,10 @@ def _compute(run: Run, watch: Watch | None, clock: "_Clock", kept: list[Trained]
             _drain(training, recipe.plan, watch)
             clock.lap("train")
             h = embedding(training.method, training.data)
+            clock.lap("embed")
             if kept is not None:
-                kept[:] = [Trained(run.training, h, {}, 0.0)]
+                spent = {name: value for name, value in clock.parts().items() if name in ("train", "embed")}
+                kept[:] = [Trained(run.training, run.id, h, spent)]
             scores = scored(h)
     return {
         "metrics": scores.metrics,
@@ -361,7 +368,8 @@ def _best_on_test(
     for step in training.steps:
         if watch is not None:
             watch(step, plan)
-        if step.epoch % LEGACY_EVERY == 0 or step.epoch == plan.epochs:
+        ended = step.n % training.steps_per_epoch == 0
+        if ended and (step.epoch % LEGACY_EVERY == 0 or step.epoch == plan.epochs):
             clock.lap("train")
             now = scored(embedding(training.method, training.data))
             if now.metrics[f"{metric}/test"] > best.metrics[f"{metric}/test"]:

@@ -24,10 +24,12 @@ class Task(Config):
     Args:
         dataset: catalogue name.
         split: ``""`` takes the data set's default.
+        probe: catalogue name of the probe; ``""`` takes the suite's.
     """
 
     dataset: str
     split: str = ""
+    probe: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,7 @@ class Suite(Config):
         made = []
         for task in self.tasks:
             level = find_dataset(task.dataset).level
-            here = [name for name in chosen if not every or self._takes(recipes[name], level)]
+            here = [name for name in chosen if not every or self._takes(recipes[name], level, task)]
             for seed in range(self.seeds):
                 made += [
                     Run.of(
@@ -83,15 +85,17 @@ class Suite(Config):
                         seed,
                         self.settings.get(name),
                         self.protocol,
-                        None if recipes[name].supervised else self.probe or None,
+                        None if recipes[name].supervised else task.probe or self.probe or None,
                     )
                     for name in (*here, *(c for c in controls if level in recipes[c].levels))
                 ]
-        return made
+        # the majority class is the same run under every probe
+        return list({run.id: run for run in made}.values())
 
-    def _takes(self, recipe: type[Recipe], level: str) -> bool:
+    def _takes(self, recipe: type[Recipe], level: str, task: Task) -> bool:
         # a supervised reference has no probe to choose and no best epoch on test
-        return level in recipe.levels and (not recipe.supervised or (self.protocol == "honest" and not self.probe))
+        plain = self.protocol == "honest" and not (task.probe or self.probe)
+        return level in recipe.levels and (plain or not recipe.supervised)
 
 
 @cache

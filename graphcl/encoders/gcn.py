@@ -32,9 +32,24 @@ def activation(name: Activation) -> nn.Module:
 
 
 class _BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation whose statistics hold nothing of the values they start with.
+
+    They are a plain mean over the first ``1 / momentum`` batches. Torch's begin with mean 0 and variance 1, which a
+    momentum of 0.01 forgets after hundreds of updates: longer than many a training on a single graph is.
+    """
+
+    def __init__(self, width: int, momentum: float) -> None:
+        super().__init__(width, momentum=momentum)
+        self.least = momentum
+
     def forward(self, input: Tensor) -> Tensor:
-        if self.training and input.size(0) < 2:
-            raise RequestError("batch normalisation cannot be trained on one node: it has no spread; take norm='none'")
+        if self.training:
+            if input.size(0) < 2:
+                raise RequestError(
+                    "batch normalisation cannot be trained on one node: it has no spread; take norm='none'"
+                )
+            seen = 0 if self.num_batches_tracked is None else int(self.num_batches_tracked)
+            self.momentum = max(self.least, 1 / (seen + 1))
         return super().forward(input)
 
 
@@ -46,14 +61,14 @@ def normalisation(name: Norm, width: int, momentum: float = 0.1) -> nn.Module:
             learned scale and shift; ``none`` does nothing.
         width: D.
         momentum: of batch normalisation, in [0, 1]: the weight of the newest batch in the statistics that evaluation
-            uses, as torch counts it (a decay of 0.99 is a momentum of 0.01).
+            uses, as torch counts it (a decay of 0.99 is a momentum of 0.01); at first all batches weigh the same.
 
     Example:
         >>> normalisation("batch", 8).num_features
         8
     """
     if name == "batch":
-        return _BatchNorm(width, momentum=momentum)
+        return _BatchNorm(width, momentum)
     return nn.LayerNorm(width) if name == "layer" else nn.Identity()
 
 

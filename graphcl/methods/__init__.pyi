@@ -10,6 +10,7 @@ from .cca_ssg import CcaSsg as CcaSsg
 from .controls import Majority as Majority
 from .controls import Propagated as Propagated
 from .controls import PropagatedHigh as PropagatedHigh
+from .controls import RandomGin as RandomGin
 from .controls import RandomInit as RandomInit
 from .controls import Raw as Raw
 from .dgi import Dgi as Dgi
@@ -88,6 +89,7 @@ __all__ = [
     "ProGclMethod",
     "Propagated",
     "PropagatedHigh",
+    "RandomGin",
     "RandomInit",
     "Raw",
     "Recipe",

@@ -11,12 +11,13 @@ from torch_geometric.nn import global_add_pool
 
 from graphcl.config import Size
 from graphcl.encoders.gcn import GCN
+from graphcl.encoders.gin import GIN
 from graphcl.graph import GraphShape, normalised_adjacency
 from graphcl.methods.recipe import Method, Recipe
 from graphcl.methods.two_view import encode
 from graphcl.plan import Plan
 
-__all__ = ["Majority", "Propagated", "PropagatedHigh", "RandomInit", "Raw"]
+__all__ = ["Majority", "Propagated", "PropagatedHigh", "RandomGin", "RandomInit", "Raw"]
 
 Block: TypeAlias = Literal["x", "ax", "aax", "lx"]
 
@@ -133,16 +134,43 @@ class RandomInit(Recipe):
 
 
 class _RandomInitMethod(Method):
-    def __init__(self, encoder: GCN) -> None:
+    def __init__(self, encoder: GCN | GIN) -> None:
         super().__init__()
         self.encoder = encoder
 
     @property
     def takes_sparse_features(self) -> bool:
-        return self.encoder.supports_sparse_features
+        return getattr(self.encoder, "supports_sparse_features", False)
 
     def embed(self, batch: Data) -> Tensor:
         return _pooled(encode(self.encoder, batch), batch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomGin(Recipe):
+    """A GIN with random weights, never trained: what the encoder of the graph-level methods gives by itself.
+
+    The statistics of its batch normalisation are those it starts with, so that it normalises nothing.
+
+    Args:
+        dim: width of every layer.
+        layers: depth; the sums over the nodes of all of them stand side by side.
+
+    Example:
+        >>> RandomGin().levels
+        ('graph',)
+    """
+
+    levels: ClassVar[tuple[str, ...]] = ("graph",)
+    control: ClassVar[bool] = True
+
+    dim: Size = 32
+    layers: Size = 5
+    plan: Plan = Plan(epochs=0)
+
+    def assemble(self, shape: GraphShape) -> Method:
+        """A GIN with ReLU."""
+        return _RandomInitMethod(GIN(shape.num_features, [self.dim] * self.layers))
 
 
 @dataclass(frozen=True, kw_only=True)

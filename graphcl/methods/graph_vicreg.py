@@ -1,8 +1,7 @@
 """VICReg on graphs: two views agree, no dimension collapses, no two dimensions vary together; no negatives."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from torch import nn
 
@@ -38,8 +37,9 @@ class GraphVicreg(Recipe):
     Reference:
         Bardes et al., VICReg: variance-invariance-covariance regularization for self-supervised learning, ICLR 2022,
         equations 1 to 6, with its weights. The paper is about images and no paper of graphs is the
-        reference for it: encoder, views and training are those of Graph Barlow Twins, the nearest relative. No setting
-        here is official.
+        reference for it: encoder, views and training are those of Graph Barlow Twins, the nearest relative,
+        with rates and epochs chosen on Cora by validation accuracy, and without the paper's expander, which lowered it.
+        No setting here is official.
 
     Example:
         >>> GraphVicreg().invariance
@@ -52,18 +52,17 @@ class GraphVicreg(Recipe):
         "ICLR 2022",
         "https://arxiv.org/abs/2105.04906",
     )
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    dim: Size = 128
+    dim: Size = 512
     projection: Size | None = None
-    edge_dropout: BelowOne = 0.4
-    feature_mask: BelowOne = 0.1
+    edge_dropout: BelowOne = 0.5
+    feature_mask: BelowOne = 0.3
     invariance: NonNegative = 25.0
     variance: NonNegative = 25.0
     covariance: NonNegative = 1.0
     statistics: Rate = 0.01
     features: Literal["raw", "row"] = "row"
-    plan: Plan = Plan(epochs=500, lr=5e-4, weight_decay=1e-5, optimiser="adamw", warmup=0.1, decay="cosine")
+    plan: Plan = Plan(epochs=60, lr=5e-4, weight_decay=1e-5, optimiser="adamw", warmup=0.1, decay="cosine")
 
     def assemble(self, shape: GraphShape) -> TwoView:
         """A GCN with batch normalisation between its layers, and an expander where one is asked for."""

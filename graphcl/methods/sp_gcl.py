@@ -18,7 +18,7 @@ from graphcl.methods.recipe import Method, Paper, Recipe
 from graphcl.methods.two_view import encode
 from graphcl.objectives.spectral import spectral_contrast
 from graphcl.ops.pairwise import nearest
-from graphcl.ops.propagate import gcn_operator, multiply
+from graphcl.ops.propagate import gcn_operator, gcn_propagate, multiply
 from graphcl.plan import Plan
 from graphcl.seeding import draw_order, draw_uniform
 
@@ -147,7 +147,9 @@ class SpGclMethod(Method):
         """One term: similar members of the sample against random ones."""
         recipe = self.recipe
         members = self.sampled(batch, generator)
-        z = F.normalize(self.projector(F.relu(encode(self.encoder, batch)[members])), dim=1)
+        nodes, place = members.unique(return_inverse=True)
+        h = self.encoder(batch.x, batch.edge_index, batch.get("edge_weight"), nodes)[place]
+        z = F.normalize(self.projector(F.relu(h)), dim=1)
         count = members.numel()
         own = torch.arange(count, device=z.device)
         alike = nearest(z, z, min(recipe.positives, count))[1]
@@ -181,7 +183,7 @@ class SpGclMethod(Method):
 
 
 class _Encoder(nn.Module):
-    """Graph convolutions with normalisation, a shared activation and dropout after each of them."""
+    """Graph convolutions with normalisation, a shared activation and dropout after each of them; all or some rows."""
 
     supports_edge_weight = True
     supports_sparse_features = True
@@ -193,7 +195,20 @@ class _Encoder(nn.Module):
         self.act = activation(act)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            x = self.dropout(self.act(norm(layer(x, edge_index, edge_weight))))
-        return x
+    def forward(
+        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None, rows: Tensor | None = None
+    ) -> Tensor:
+        for layer, norm in zip(self.layers[:-1], self.norms[:-1], strict=True):
+            x = self._finished(layer(x, edge_index, edge_weight), norm)
+        last, norm = self.layers[-1], self.norms[-1]
+        if rows is None:
+            return self._finished(last(x, edge_index, edge_weight), norm)
+        if isinstance(norm, nn.BatchNorm1d) or x.layout != torch.strided:
+            return self._finished(last(x, edge_index, edge_weight), norm)[rows]
+        # the transform of a sum is the sum of transforms, and only some rows are wanted; without edges, a convolution
+        # is its transform
+        gathered = gcn_propagate(x, edge_index, edge_weight)[rows]
+        return self._finished(last(gathered, edge_index.new_empty(2, 0)), norm)
+
+    def _finished(self, h: Tensor, norm: nn.Module) -> Tensor:
+        return self.dropout(self.act(norm(h)))

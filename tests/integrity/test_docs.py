@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "docs" / "augmenters.md", ROOT / "docs" / "speed.md"]
+PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("augmenters", "diagnostics", "speed"))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -24,7 +24,10 @@ from graphcl.evaluate.diagnostics import (
     rayleigh_quotient,
     uniformity_of,
 )
+from graphcl.methods.grace import Grace
+from graphcl.plan import Plan
 from graphcl.testing.promises import leaves_global_random_state
+from graphcl.train import embedding, start
 
 
 def rows(n=40, d=6, seed=0):
@@ -269,6 +272,16 @@ def test_diagnose_goes_through_collapse():
     assert one.uniformity == pytest.approx(0.0, abs=1e-6)
     assert one.effective_rank == pytest.approx(1.0)
     assert diagnose(torch.ones(1, 3)).uniformity is None
+
+
+def test_a_watched_training_is_the_training_that_is_not():
+    recipe = Grace(dim=16, projection=16, plan=Plan(epochs=5))
+    watched, left_alone = (start(recipe, GRAPHS["karate"], 0) for _ in range(2))
+    for _ in watched.steps:
+        diagnose(embedding(watched.method, watched.data), watched.data)
+    for _ in left_alone.steps:
+        pass
+    assert torch.equal(*(embedding(one.method, one.data) for one in (watched, left_alone)))
 
 
 def test_nothing_is_changed_and_no_random_number_drawn():

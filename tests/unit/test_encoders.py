@@ -45,7 +45,7 @@ def standardised(h: Tensor, dim: int) -> Tensor:
 
 def encoder(seed: int = 0, **settings: object) -> GCN:
     torch.manual_seed(seed)
-    made = GCN(5, [4, 3], **settings).double()  # type: ignore[arg-type]
+    made = GCN(5, [4, 3], **settings).double()
     for parameter in made.parameters():  # biases and slopes that are not all alike
         parameter.data.add_(torch.linspace(0, 0.3, parameter.numel(), dtype=torch.float64).view_as(parameter))
     return made
@@ -101,9 +101,14 @@ def test_normalisation_stands_between_convolution_and_activation(
 def test_momentum_weighs_the_newest_batch_and_evaluation_reads_the_statistics() -> None:
     norm = normalisation("batch", 1, momentum=0.25)
     norm(torch.tensor([[1.0], [3.0]]))  # mean 2, sample variance 2
-    norm(torch.tensor([[5.0], [5.0]]))  # mean 5, variance 0
-    assert norm.running_mean.item() == pytest.approx(0.75 * (0.25 * 2) + 0.25 * 5)
-    assert norm.running_var.item() == pytest.approx(0.75 * (0.75 * 1 + 0.25 * 2))
+    for _ in range(3):
+        norm(torch.tensor([[5.0], [5.0]]))  # mean 5, variance 0
+    # a plain mean of the first four, then a quarter for the newest
+    assert norm.running_mean.item() == pytest.approx(4.25)
+    assert norm.running_var.item() == pytest.approx(0.5)
+    norm(torch.tensor([[1.0], [1.0]]))
+    assert norm.running_mean.item() == pytest.approx(0.75 * 4.25 + 0.25 * 1)
+    assert norm.running_var.item() == pytest.approx(0.75 * 0.5)
     norm.eval()
     expected = (7 - norm.running_mean.item()) / math.sqrt(norm.running_var.item() + 1e-5)
     assert norm(torch.tensor([[7.0]])).item() == pytest.approx(expected)
@@ -112,9 +117,15 @@ def test_momentum_weighs_the_newest_batch_and_evaluation_reads_the_statistics() 
 def test_the_momentum_of_an_encoder_reaches_its_statistics(graph: tuple[Tensor, Tensor, Tensor]) -> None:
     x, edges, _ = graph
     made = encoder(norm="batch", momentum=0.01)
-    expected = 0.01 * layer(made, 0, dense(edges, None, loops=True), x).mean(0)
+    expected = layer(made, 0, dense(edges, None, loops=True), x).mean(0)
     made(x, edges)
     assert torch.allclose(made.norms[0].running_mean, expected)
+    for _ in range(99):
+        made(x, edges)
+    made(2 * x, edges)
+    # twice the features, less the bias that is in both
+    moved = layer(made, 0, dense(edges, None, loops=True), 2 * x).mean(0)
+    assert torch.allclose(made.norms[0].running_mean, 0.99 * expected + 0.01 * moved, atol=1e-6)
 
 
 def test_layers_share_their_slope_or_have_their_own() -> None:
@@ -181,3 +192,21 @@ def test_momentum_rises_by_half_a_cosine() -> None:
     assert momentum_at(0.9, 0.0) == pytest.approx(0.9)
     assert momentum_at(0.9, 1 / 3) == pytest.approx(1 - 0.1 * 0.75)
     assert momentum_at(0.9, 1.0) == 1.0
+
+
+def test_the_statistics_of_a_short_training_hold_nothing_of_where_they_began():
+    norm = normalisation("batch", 4, 0.01)
+    generator = torch.Generator().manual_seed(0)
+    batches = [3 + 0.05 * torch.randn(2000, 4, generator=generator) for _ in range(3)]
+    for batch in batches:
+        norm(batch)
+    expected = torch.stack([batch.var(0) for batch in batches]).mean(0)
+    assert torch.allclose(norm.running_var, expected, rtol=1e-3)
+    out = norm.eval()(batches[0])
+    assert torch.allclose(out.std(0), torch.ones(4), atol=0.05)
+    assert out.mean().abs() < 0.05
+    for _ in range(200):
+        norm.train()(batches[0])
+    norm(batches[0] + 1)
+    # from the hundredth batch on the newest weighs what was asked for
+    assert torch.allclose(norm.running_mean, torch.full((4,), 3.01), atol=2e-3)

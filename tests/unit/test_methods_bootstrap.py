@@ -51,7 +51,7 @@ def built(recipe: Recipe, data: Data) -> tuple[Any, Data]:
 
 
 def total(method: Method, data: Data, seed: int = 0) -> float:
-    return float(sum(method.loss(data, seeded(seed)).values()))
+    return sum(float(term.detach()) for term in method.loss(data, seeded(seed)).values())
 
 
 def cosine(u: Tensor, v: Tensor) -> float:
@@ -87,7 +87,7 @@ def test_bgrl_begins_with_a_target_of_its_own_that_no_gradient_reaches(graph: Da
     assert isinstance(method, BgrlMethod)
     assert not torch.equal(method.encoder.layers[0].lin.weight, method.target.layers[0].lin.weight)
     method.loss(data, seeded())["bootstrap"].backward()
-    assert all(parameter.grad is None for parameter in method.target.parameters())
+    assert not any(parameter.requires_grad for parameter in method.target.parameters())
     assert all(parameter.grad is not None for parameter in method.encoder.parameters())
 
 
@@ -186,8 +186,9 @@ def test_k_means_stops_when_told_and_keeps_empty_clusters() -> None:
     again = (x[:, None] - centres[None]).pow(2).sum(2).argmin(1)
     assert torch.equal(_clusters(x, 9, 1, seeded(0)), again)
     assert not torch.equal(again, _clusters(x, 9, 50, seeded(0)))
-    equal = torch.zeros(5, 2)
-    assert _clusters(equal, 3, 10, seeded()).unique().numel() == 1
+    for seed in range(5):  # one of three clusters of two points is empty
+        label = _clusters(torch.tensor([[0.0], [0.0], [0.0], [5.0]]), 3, 10, seeded(seed)).tolist()
+        assert label[0] == label[1] == label[2] != label[3]
 
 
 # GraphACL
@@ -273,8 +274,8 @@ def test_graph_acl_without_self_loops_needs_an_edge() -> None:
 
 def two_views(method: TwoView, data: Data) -> list[Tensor]:
     generator = seeded()
-    seen = [view(data, generator) for view in method.now]  # type: ignore[operator]
-    return [method.projector(method.encoder(v.x, v.edge_index)) for v in seen]
+    seen = [view(data, generator) for view in method.now]
+    return [method.projector(method.encoder(v.x, v.edge_index)).detach() for v in seen]
 
 
 @pytest.mark.usefixtures("double")
@@ -366,5 +367,5 @@ def test_encoders_take_mostly_zero_features_in_sparse_form() -> None:
     data = Data(x=torch.eye(300), edge_index=torch.tensor([[0, 1], [1, 0]]))
     for recipe in (Bgrl(dim=4), Afgrl(dim=4), GraphAcl(dim=4)):
         training = start(recipe.replace(plan=recipe.plan.replace(epochs=1, device="cpu")), data, 0)
-        assert training.data.x.layout == torch.sparse_csr  # type: ignore[union-attr]
+        assert training.data.x.layout == torch.sparse_csr
         assert math.isfinite(next(iter(training.steps)).loss)

@@ -326,10 +326,37 @@ def test_what_differs_in_split_or_probe_alone_is_trained_once(store, monkeypatch
     for name, one in together.items():
         assert one["metrics_per_split"] == alone[name]["metrics_per_split"]
         assert one["seconds"]["total"] >= one["seconds"]["train"] > 0
-    shared = [one for one in together.values() if "trained_once_for" in one]
+    shared = [one for one in together.values() if "trained_with" in one]
     assert {one["run_id"] for one in shared} == {cells[2].id, cells[3].id}
     first = together[cells[0].id]
     assert all(one["seconds"]["train"] == first["seconds"]["train"] for one in shared)
+
+
+def test_what_learns_without_labels_is_not_handed_any():
+    graph, _ = load("karate")
+    training = start(Run.of("grace", "karate").recipe(), graph, 0)
+    assert not {"y", "train_mask", "val_mask", "test_mask"} & set(training.data.keys())
+    assert graph.y is not None
+    graphs = [graph, graph]
+    assert "y" not in start(Run.of("graph-cl", "mutag").recipe(), graphs, 0).data
+
+
+def test_a_probe_that_fails_does_not_cost_the_next_record_its_training_time(store, monkeypatch):
+    changes = {"dim": 8, "plan": {"epochs": 3}}
+    cells = [Run.of("grace", "karate", split, 0, changes) for split in ("few-4", "few-5")]
+    real = run_module.score
+    calls = []
+
+    def failing(*args):
+        calls.append(args)
+        if len(calls) == 1:
+            raise ValueError("the first one fails")
+        return real(*args)
+
+    monkeypatch.setattr(run_module, "score", failing)
+    first, second = run_all(cells, store)
+    assert (first["status"], second["status"]) == ("error", "ok")
+    assert second["seconds"]["train"] > 0
 
 
 def test_a_supervised_reference_sees_the_labels_of_train_alone(monkeypatch):
