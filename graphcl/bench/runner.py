@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from queue import Empty, Queue
 
 import torch
 
@@ -94,19 +95,36 @@ def _serial(
             yield execute(run, watch, kept)
 
 
-def _group(runs: Sequence[Run]) -> list[Record]:
+def _group(runs: Sequence[Run], done: "Queue[Record]") -> None:
+    """Each record is handed over at once: the group may be killed before it ends."""
     kept: list[Trained] = []
-    return [execute(run, None, kept) for run in runs]
+    for run in runs:
+        done.put(execute(run, None, kept))
 
 
 def _parallel(groups: Sequence[Sequence[Run]], jobs: int) -> Iterator[Record]:
     threads = max(1, (os.cpu_count() or 1) // jobs)
     # spawn: a forked torch inherits locks and thread pools that no longer work
-    with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (threads,)) as pool:
-        futures = [pool.submit(_group, group) for group in groups]
+    context = get_context("spawn")
+    with (
+        context.Manager() as manager,
+        ProcessPoolExecutor(jobs, context, torch.set_num_threads, (threads,)) as pool,
+    ):
+        done: Queue[Record] = manager.Queue()
+        futures = [pool.submit(_group, group, done) for group in groups]
+        left = sum(map(len, groups))
         try:
-            for future in as_completed(futures):
-                yield from future.result()
+            while left:
+                lost = _first_error(futures)
+                try:
+                    # what was handed over before a worker died is still there
+                    record = done.get(timeout=0 if lost else 1)
+                except Empty:
+                    if lost:
+                        raise lost from None
+                    continue
+                left -= 1
+                yield record
         except BrokenProcessPool:
             raise RunFailedError(
                 "a worker process was killed, most likely for lack of memory; use fewer --jobs and start the same "
@@ -115,3 +133,8 @@ def _parallel(groups: Sequence[Sequence[Run]], jobs: int) -> Iterator[Record]:
         finally:
             for future in futures:
                 future.cancel()
+
+
+def _first_error(futures: Sequence["Future[None]"]) -> BaseException | None:
+    ended = (future for future in futures if future.done() and not future.cancelled())
+    return next((error for future in ended if (error := future.exception()) is not None), None)

@@ -68,7 +68,7 @@ class Afgrl(Recipe):
         "amazon-photo": _released(),
         "coauthor-cs": _released(dim=1024, predictor=2048),
         "coauthor-physics": _released({"lr": 1e-2}, dim=256, predictor=512, neighbours=8),
-        "wiki-cs": _released(dim=1024, predictor=2048, neighbours=8, features="row"),
+        "wiki-cs": _released(dim=1024, predictor=2048, neighbours=8),
     }
 
     dim: Size = 1024

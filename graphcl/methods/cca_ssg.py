@@ -52,10 +52,10 @@ class CcaSsg(Recipe):
         },
         "pubmed": {"edge_dropout": 0.5, "feature_mask": 0.3, "plan": {"epochs": 100}},
         "amazon-computers": {
-            "decorrelation": 5e-4, "edge_dropout": 0.3, "feature_mask": 0.1, "plan": {"epochs": 50},
+            "decorrelation": 5e-4, "edge_dropout": 0.3, "feature_mask": 0.1, "features": "raw", "plan": {"epochs": 50},
         },
-        "amazon-photo": {"edge_dropout": 0.3, "feature_mask": 0.2, "plan": {"epochs": 50}},
-        "coauthor-physics": {"edge_dropout": 0.5, "feature_mask": 0.5, "plan": {"epochs": 100}},
+        "amazon-photo": {"edge_dropout": 0.3, "feature_mask": 0.2, "features": "raw", "plan": {"epochs": 50}},
+        "coauthor-physics": {"edge_dropout": 0.5, "feature_mask": 0.5, "features": "raw", "plan": {"epochs": 100}},
     }  # fmt: skip
 
     dim: Size = 512

@@ -86,11 +86,11 @@ class GraphMae(Recipe):
             "plan": {"epochs": 50, "lr": 1.5e-4, "weight_decay": 0.0, "decay": "constant", "batch_size": 32},
         },
         "collab": {
-            "dim": 256, "act": "relu", "mask": 0.75, "replacement": 0.0, "gamma": 1.0, "pooling": "max",
+            "dim": 256, "act": "relu", "mask": 0.75, "replacement": 0.0, "gamma": 2.0, "pooling": "mean",
             "plan": {"epochs": 20, "lr": 1.5e-4, "weight_decay": 0.0, "batch_size": 32},
         },
         "nci1": {
-            "mask": 0.25, "replacement": 0.1, "gamma": 2.0, "pooling": "sum",
+            "mask": 0.25, "replacement": 0.1, "gamma": 2.0, "pooling": "mean",
             "plan": {"epochs": 300, "lr": 1e-3, "weight_decay": 0.0, "batch_size": 16},
         },
     }  # fmt: skip

@@ -336,7 +336,7 @@ def test_official_settings_of_graph_acl() -> None:
 def test_official_settings_of_the_others() -> None:
     photo, wiki = GraphBarlowTwins.preset("amazon-photo"), Afgrl.preset("wiki-cs")
     assert (photo.dim, photo.edge_dropout, photo.feature_mask, photo.plan.lr) == (256, 0.1, 0.3, 1e-4)
-    assert (wiki.dim, wiki.predictor, wiki.neighbours, wiki.features) == (1024, 2048, 8, "row")
+    assert (wiki.dim, wiki.predictor, wiki.neighbours, wiki.features) == (1024, 2048, 8, "raw")
     assert Afgrl.preset("coauthor-physics").plan.lr == 1e-2
 
 

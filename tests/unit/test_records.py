@@ -332,6 +332,19 @@ def test_what_differs_in_split_or_probe_alone_is_trained_once(store, monkeypatch
     assert all(one["seconds"]["train"] == first["seconds"]["train"] for one in shared)
 
 
+def test_processes_hand_over_each_record_of_a_group(store):
+    changes = {"dim": 8, "plan": {"epochs": 3}}
+    cells = [Run.of("grace", "karate", f"few-{k}", seed, changes) for k in (3, 4, 5) for seed in (0, 1)]
+    bench = run_all(cells, store, jobs=2)
+    first = next(bench)
+    assert first["status"] == "ok"
+    assert first["run_id"] in store.finished()
+    bench.close()
+    rest = list(run_all(cells, store, jobs=2))
+    assert len(rest) == 6 - len(store.finished() - {one["run_id"] for one in rest})
+    assert store.finished() == {cell.id for cell in cells}
+
+
 def test_what_learns_without_labels_is_not_handed_any():
     graph, _ = load("karate")
     training = start(Run.of("grace", "karate").recipe(), graph, 0)
