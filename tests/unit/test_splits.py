@@ -27,6 +27,15 @@ def label_vectors(draw_value, least=40):
     return torch.from_numpy(np.random.default_rng(order).permutation(y))
 
 
+def drawn(name, y, seed):
+    """A draw may, rarely, leave a class without training rows, which is refused; such a case says nothing here."""
+    try:
+        return draw(name, y, seed)
+    except DataError as error:
+        assume("no training row of class" not in str(error))
+        raise
+
+
 def everything(triple):
     return torch.cat([triple.train, triple.val, triple.test])
 
@@ -50,7 +59,7 @@ def test_every_split_is_a_partition_of_the_labelled_rows(y, seed, name):
 def test_percentages_are_exact_counts(y, seed, name):
     n = int((y >= 0).sum())
     train, val = (round(part * n) for part in FRACTIONS[name])
-    (triple,) = draw(name, y, seed)
+    (triple,) = drawn(name, y, seed)
     assert (triple.train.numel(), triple.val.numel()) == (train, val)
     assert triple.test.numel() == n - train - val
 
