@@ -27,6 +27,7 @@ __all__ = [
     "row_normalised",
     "symmetrised",
     "undirected_ids",
+    "unit_rows",
 ]
 
 
@@ -177,6 +178,19 @@ def row_normalised(x: Tensor) -> Tensor:
     """
     total = x.abs().sum(1, keepdim=True)
     return torch.where(total > 0, x / total.clamp(min=torch.finfo(x.dtype).tiny), torch.zeros_like(x))
+
+
+def unit_rows(x: Tensor) -> Tensor:
+    r"""Divide every row by its length; rows of zeros stay zeros.
+
+    .. math:: \hat x_v = x_v / \lVert x_v \rVert
+
+    Example:
+        >>> unit_rows(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
+        [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    length = x.norm(dim=1, keepdim=True)
+    return x / torch.where(length > 0, length, 1.0)
 
 
 def normalised_adjacency(data: Data, *, self_loops: bool = True) -> Tensor:

@@ -202,7 +202,7 @@ class Training:
 
 
 def recipe_of(method: str | Recipe, preset: str | None = None, changes: dict[str, Any] | None = None) -> Recipe:
-    """The recipe meant by a name (with the official settings for the data set ``preset``) or a recipe itself.
+    """The recipe meant by a name (with the settings made for the data set ``preset``) or a recipe itself.
 
     Raises:
         UnknownNameError: no such method, data set or parameter.
@@ -317,7 +317,7 @@ def embed(
         method: a catalogue name such as ``"grace"``, or a recipe.
         data: any PyG graph (nodes are embedded), or a list of graphs (graphs are).
         seed: of initialisation and training.
-        preset: take the official settings for this data set, such as ``"cora"``.
+        preset: take the settings made for this data set, such as ``"cora"``.
         changes: single hyper-parameters, ``temperature=0.2`` or ``plan={"epochs": 20}``.
 
     Returns:

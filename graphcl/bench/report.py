@@ -453,7 +453,7 @@ def _probe(run: dict[str, Any]) -> str:
 
 
 def _row(run: dict[str, Any], recipes: dict[str, Any]) -> str:
-    """The method; with the preset it took, or else whatever differs from its official settings for the data set."""
+    """The method; with the preset it took, or else whatever differs from its settings made for the data set."""
     name = run["method"]
     if name not in recipes:
         return name

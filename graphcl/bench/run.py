@@ -112,7 +112,7 @@ class Run:
         """Resolve names and settings; whatever is wrong with the request is refused here, before any work.
 
         Args:
-            method: catalogue name; its official settings for the data set are taken where there are some.
+            method: catalogue name; its settings made for the data set are taken where there are some.
             dataset: catalogue name.
             split: ``None`` takes the data set's default.
             seed: 0 or more.

@@ -21,7 +21,7 @@ from torch_geometric.data import Data
 
 from graphcl.alignment import plain_edge_index
 from graphcl.errors import EmbeddingError, RequestError
-from graphcl.graph import is_symmetric, symmetrised
+from graphcl.graph import is_symmetric, symmetrised, unit_rows
 from graphcl.hashing import is_undirected
 from graphcl.objectives.hypersphere import uniformity
 from graphcl.ops.propagate import Pattern, multiply, sum_operator
@@ -52,9 +52,7 @@ def _checked(h: Tensor) -> Tensor:
 def _directions(h: Tensor) -> Tensor:
     """Rows of length 1, in float64; rows of zeros stay at the origin."""
     # a length may be too small for 32 bits
-    x = h.double()
-    length = x.norm(dim=1, keepdim=True)
-    return x / torch.where(length > 0, length, 1.0)
+    return unit_rows(h.double())
 
 
 @torch.no_grad()

@@ -30,7 +30,7 @@ from graphcl.alignment import is_batch, keep_edges, plain_edge_index
 from graphcl.errors import DataError, RequestError
 from graphcl.evaluate.logistic import LogisticProbe
 from graphcl.evaluate.probes import Selection
-from graphcl.graph import check_graph
+from graphcl.graph import check_graph, unit_rows
 from graphcl.ops.pairs import contains, free_pairs, pair_codes
 from graphcl.ops.pairwise import pair_products
 from graphcl.seeding import Seeds, draw_order
@@ -187,11 +187,6 @@ class LinkScores:
     chosen: dict[str, Any]
 
 
-def _unit(h: Tensor) -> Tensor:
-    length = h.norm(dim=1, keepdim=True)
-    return h / torch.where(length > 0, length, 1.0)
-
-
 def _products(z: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda pairs: pair_products(z, z, pairs)
 
@@ -259,7 +254,7 @@ def score_links(h: Tensor, split: LinkSplit, scorers: Sequence[Scorer] = ("dot",
         if name == "hadamard":
             score, chosen = _fitted(h, split)
         else:
-            score = _products(_unit(h) if name == "cosine" else h)
+            score = _products(unit_rows(h) if name == "cosine" else h)
         found = {}
         for part, pairs in (("val", split.val), ("test", split.test)):
             scores, labels = score(pairs.both.cpu()).numpy(), pairs.labels.numpy()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from graphcl.config import Positive, Size, encode
 from graphcl.evaluate.probes import Fitted, Metric, Probe, Selection, check_embedding, selection_score
+from graphcl.graph import unit_rows
 from graphcl.ops.logistic import Solution, solve_logistic
 
 __all__ = ["LinearClassifier", "LogisticProbe", "Normalisation"]
@@ -48,13 +49,8 @@ class LinearClassifier:
 
     def logits(self, h: Tensor) -> Tensor:
         """Class scores ``[N, C]`` in float64, differentiable with respect to ``h`` ``[N, D]``."""
-        x = _unit(h.double()) if self.unit else h.double()
+        x = unit_rows(h.double()) if self.unit else h.double()
         return _logits(x, *(tensor.to(h.device) for tensor in (self.weight, self.bias, self.present)))
-
-
-def _unit(x: Tensor) -> Tensor:
-    length = x.norm(dim=1, keepdim=True)
-    return x / torch.where(length > 0, length, 1.0)
 
 
 def _logits(x: Tensor, weight: Tensor, bias: Tensor, present: Tensor) -> Tensor:
@@ -141,7 +137,7 @@ class LogisticProbe(Probe):
         solution = self._solve(x, normalisation, parts, strengths.expand(len(pairs), -1), classes)
         scores, losses = [], []
         for i, (_, rows, labels) in enumerate(pairs):
-            seen = _unit(x[rows]) if normalisation == "unit" else x[rows]
+            seen = unit_rows(x[rows]) if normalisation == "unit" else x[rows]
             logits = _logits(seen, solution.weight[i], solution.bias[i], solution.present[i])
             scores.append(selection_score(logits, labels[rows], metric))
             own = labels[rows].expand(len(strengths), -1)[:, :, None]
@@ -174,7 +170,7 @@ class LogisticProbe(Probe):
         classes: int,
     ) -> Solution:
         """Solve one problem per (rows, labels); column statistics come from its rows, and end in its weights."""
-        matrices = [_unit(x[rows]) if normalisation == "unit" else x[rows] for rows, _ in parts]
+        matrices = [unit_rows(x[rows]) if normalisation == "unit" else x[rows] for rows, _ in parts]
         targets = [labels[rows] for rows, labels in parts]
         if normalisation != "z-score":
             return solve_logistic(matrices, targets, strengths, classes, self.tolerance, self.max_iterations)

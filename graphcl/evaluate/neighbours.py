@@ -14,6 +14,7 @@ from torch import Tensor
 
 from graphcl.config import Positive, Size, encode
 from graphcl.evaluate.probes import Fitted, Metric, Probe, Selection, check_embedding, selection_score
+from graphcl.graph import unit_rows
 from graphcl.ops.pairwise import pair_products
 
 __all__ = ["KNNProbe"]
@@ -36,16 +37,11 @@ class _Neighbours:
     chosen: dict[str, Any]
 
     def logits(self, h: Tensor) -> Tensor:
-        x, rows = _unit(h.double()), self.rows.to(h.device)
+        x, rows = unit_rows(h.double()), self.rows.to(h.device)
         near = _nearest(x.detach(), rows, self.chosen["neighbours"])
         # the choice of neighbours is piecewise constant; how much each counts has a gradient
         similarity = _similarities(x, rows, near)
         return _votes(similarity, self.labels.to(h.device)[near], self.classes, self.chosen["temperature"])
-
-
-def _unit(x: Tensor) -> Tensor:
-    length = x.norm(dim=1, keepdim=True)
-    return x / torch.where(length > 0, length, 1.0)
 
 
 def _nearest(x: Tensor, rows: Tensor, k: int) -> Tensor:
@@ -110,7 +106,7 @@ class KNNProbe(Probe):
     def fit(self, h: Tensor, selections: Sequence[Selection], classes: int, metric: Metric) -> list[Fitted]:
         """Choose the neighbours of each selection."""
         check_embedding(h, selections, classes, metric)
-        x = _unit(h.detach().cpu().double())
+        x = unit_rows(h.detach().cpu().double())
         return [self._fit_one(x, selection, classes, metric) for selection in selections]
 
     def _fit_one(self, x: Tensor, selection: Selection, classes: int, metric: Metric) -> _Neighbours:

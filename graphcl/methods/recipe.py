@@ -1,6 +1,6 @@
 """What a method is, and the recipe that builds one.
 
-A `Recipe` is a paper as data: its hyper-parameters, citation, training plan and official settings per data set. It
+A `Recipe` is a paper as data: its hyper-parameters, citation, training plan and settings per data set. It
 builds a `Method`, the modules and the loss, which knows no optimiser, device, file or metric.
 """
 
@@ -84,7 +84,7 @@ class Recipe(Config, ABC):
     paper: ClassVar[Paper | None] = None
     """The source; ``None`` for controls."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Official settings by data set, as changes to the defaults."""
+    """Settings by data set, as changes to the defaults: the authors', unless the recipe's reference says otherwise."""
     levels: ClassVar[tuple[str, ...]] = ("node",)
     """What it can embed: ``node``, ``graph``."""
     control: ClassVar[bool] = False
@@ -99,7 +99,7 @@ class Recipe(Config, ABC):
 
     @classmethod
     def preset(cls, dataset: str, changes: Mapping[str, Any] | None = None) -> Self:
-        """The official settings for a data set (the defaults where the paper gives none), with changes merged in."""
+        """The settings made for a data set (the defaults where there are none), with changes merged in."""
         return updated(updated(cls(), cls.presets.get(dataset, {})), changes or {})
 
     def prepare(self, data: Data) -> Data:
