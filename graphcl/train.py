@@ -110,6 +110,7 @@ def train(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.
                 method.after_step(epoch / plan.epochs)
             total += sum(losses.values())
             yield Step(n, epoch, epoch / plan.epochs, losses, time.perf_counter() - began)
+        method.after_epoch()
         if n - first > 1:
             watch.note(method)
         if watch.exhausted(total):

@@ -24,6 +24,7 @@ import annotated_types
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, HeteroData
+from torch_geometric.utils import scatter
 
 from graphcl.alignment import graph_of_nodes, is_batch
 from graphcl.augment.augmenter import Augmenter, refuse_negative
@@ -149,13 +150,13 @@ class FeatureDropout(_FeatureView):
 
 
 @dataclass(frozen=True)
-class NodeFeatureMask(_FeatureView):
-    r"""Replace the features of each node by the mean over all nodes, with probability ``rate``.
+class NodeFeatureMask(Augmenter):
+    r"""Replace the features of each node by the mean over all nodes of its graph, with probability ``rate``.
 
     .. math:: \tilde x_v = (1 - m_v)\, x_v + m_v\, \bar x, \qquad m_v \sim \mathrm{Bernoulli}(rate), \quad
         \bar x = \tfrac{1}{N} \sum_u x_u
 
-    In a batch the mean is over all its nodes.
+    In a batch the mean is over the graph's own nodes.
 
     Args:
         rate: probability that a node is masked, in [0, 1]; 1 makes all nodes alike.
@@ -166,7 +167,7 @@ class NodeFeatureMask(_FeatureView):
 
     Reference:
         You et al., Graph contrastive learning with augmentations (GraphCL), NeurIPS 2020, table 1, attribute masking;
-        the mean as mask is that of its released code for TU graphs (one graph at a time there).
+        the mean as mask is that of its released code for semi-supervised learning.
 
     Example:
         >>> g = Data(x=torch.tensor([[0.0], [2.0]]), edge_index=torch.empty(2, 0, dtype=torch.long))
@@ -174,21 +175,32 @@ class NodeFeatureMask(_FeatureView):
         [1.0, 1.0]
     """
 
+    needs: ClassVar[tuple[str, ...]] = ("x",)
+    takes_hetero: ClassVar[bool] = True
+
     rate: Rate = 0.2
 
-    def changed(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Put the mean row in place of the rows whose coin says so."""
-        if not x.is_floating_point():
-            raise DataError("NodeFeatureMask: data.x holds whole numbers, which have no mean; take AtomMask")
-        if self.rate == 0.0:
-            return x
-        keep = draw_coins(x.size(0), rate=self.rate, generator=generator, device=x.device)
-        mean = _mean_row(x)
-        if x.requires_grad:
-            return torch.where(keep[:, None], x, mean)
-        out = x.clone()
-        out[places_of(keep.logical_not_())] = mean
-        return out
+    def forward(self, data: Data | HeteroData, generator: torch.Generator | None = None) -> Data | HeteroData:
+        """Put the mean row in place of the rows whose coin says so, in each type of nodes."""
+        for store in data.node_stores:
+            x = store.get("x")
+            if x is None:
+                continue
+            if not x.is_floating_point():
+                raise DataError("NodeFeatureMask: data.x holds whole numbers, which have no mean; take AtomMask")
+            if self.rate == 0.0:
+                continue
+            keep = draw_coins(x.size(0), rate=self.rate, generator=generator, device=x.device)
+            if is_batch(data, store._key):
+                graph = graph_of_nodes(data, store._key)
+                store["x"] = torch.where(keep[:, None], x, scatter(x, graph, 0, reduce="mean")[graph])
+            elif x.requires_grad:
+                store["x"] = torch.where(keep[:, None], x, _mean_row(x))
+            else:
+                out = x.clone()
+                out[places_of(keep.logical_not_())] = _mean_row(x)
+                store["x"] = out
+        return data
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 from .bias import Bias as Bias
 from .bias import bias_section as bias_section
 from .bias import legacy_bias as legacy_bias
+from .measure import Clock as Clock
+from .measure import environment as environment
+from .measure import peak_memory as peak_memory
 from .page import Page as Page
 from .published import Comparison as Comparison
 from .published import Fidelity as Fidelity
@@ -39,6 +42,7 @@ from .suite import suites as suites
 __all__ = [
     "Bias",
     "Cell",
+    "Clock",
     "Column",
     "Comparison",
     "Fidelity",
@@ -59,10 +63,12 @@ __all__ = [
     "bias_section",
     "compare_with_published",
     "critical_difference",
+    "environment",
     "execute",
     "find_suite",
     "legacy_bias",
     "nested",
+    "peak_memory",
     "pending",
     "published_figures",
     "published_section",

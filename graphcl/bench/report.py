@@ -390,9 +390,14 @@ def _cells(outcomes: dict[tuple[str, Column, int], Record]) -> dict[tuple[str, C
             {seed: record["metrics"][f"{record['metric']}/test"] for seed, record in done.items()},
             tuple(record["error"] for record in by_seed.values() if record["status"] != "ok"),
             {seed: record["seconds"]["total"] for seed, record in done.items() if "seconds" in record},
-            {seed: record["peak_mb"] for seed, record in done.items() if "peak_mb" in record},
+            {seed: memory for seed, record in done.items() if (memory := _memory(record)) is not None},
         )
     return cells
+
+
+def _memory(record: Record) -> float | None:
+    """Peak memory in MB, of the device that was trained on."""
+    return record.get("peak_cuda_mb", record.get("peak_mb"))
 
 
 def _kind(method: str, recipes: dict[str, Any]) -> RowKind:
@@ -409,7 +414,8 @@ def _machines(records: Iterable[Record]) -> tuple[str, ...]:
         if "env" in record:
             env = record["env"]
             threads = f"{env['threads']} thread{'s' if env['threads'] != 1 else ''}"
-            found.add(f"{env['device']}, {env['platform']}, {threads}")
+            device = env["device"] if env["device"] != "cpu" else env.get("processor", "cpu")
+            found.add(f"{device}, {env['platform']}, {threads}")
     return tuple(sorted(found))
 
 

@@ -1,30 +1,25 @@
 """One cell of a benchmark: a `Run` is plain data, its record is one JSON object."""
 
-import platform
-import resource
-import sys
-import time
+import json
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphcl._version import __version__
+from graphcl.bench.measure import Clock, environment, peak_memory
 from graphcl.catalogue import find
 from graphcl.config import decode, digest, encode, parse_setting
 from graphcl.data.loading import find_dataset, labels, load, split_names
 from graphcl.data.spec import DatasetSpec, Graphs
 from graphcl.data.splits import Split, is_random
 from graphcl.errors import GraphclError, RequestError, RunFailedError, UnknownNameError
+from graphcl.evaluate.clusters import clustering
+from graphcl.evaluate.diagnostics import diagnose
 from graphcl.evaluate.probes import Metric, Probe, selection_score, selections
 from graphcl.evaluate.scoring import Scores, count_classes, score, score_outputs
 from graphcl.graph import fingerprint
@@ -49,6 +44,9 @@ _RULES = {
     "code does; never compare it with honest records",
 }
 
+
+_DESCRIBED = 50_000_000
+"""Entries of the largest embedding that is clustered and diagnosed."""
 
 _SUPERVISED_RULE = (
     "SUPERVISED: trained on the labels of train; the epoch with the first best validation score (a fifth of train held "
@@ -119,7 +117,7 @@ class Run:
             changes: nested changes to the settings; those below ``probe`` go to the probe.
             protocol: ``honest`` or ``legacy``.
             probe: catalogue name; ``None`` takes the standard one.
-            preset: whose settings to take (``cora-official``); ``None`` takes those for the data set.
+            preset: whose settings to take (``cora-wide``); ``None`` takes those for the data set.
         """
         if protocol not in _RULES:
             raise UnknownNameError("protocol", protocol, _RULES)
@@ -205,13 +203,18 @@ def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Trained:
-    """An embedding that several runs score: labels have no part in its training, so that one serves every split."""
+    """An embedding that several runs score: labels have no part in its training, so that one serves every split.
+
+    A training that failed is kept as well: it would fail again.
+    """
 
     key: str
     run_id: str
-    embedding: Tensor
-    seconds: Record
-    peak_mb: float = 0.0
+    embedding: Tensor | None
+    about: Record = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    peak: Mapping[str, float] = field(default_factory=dict)
+    failure: str | None = None
 
 
 def execute(run: Run, watch: Watch | None = None, kept: list[Trained] | None = None) -> Record:
@@ -226,13 +229,14 @@ def execute(run: Run, watch: Watch | None = None, kept: list[Trained] | None = N
         The record. ``status`` is ``ok``; ``failed`` where the computation itself failed (it diverged: running it again
         would fail again); ``error`` where something around it did (files, memory: worth another try).
     """
-    clock = _Clock()
+    clock = Clock()
     record: Record = {"run_id": run.id, "run": asdict(run), "status": "ok"}
     try:
-        with _peak_memory() as peak:
+        with peak_memory() as peak:
             record.update(_compute(run, watch, clock, kept))
-        record["peak_mb"] = peak[0]
+        record.update(peak)
         _share(run, record, clock, kept)
+        json.dumps(record, allow_nan=False)  # what cannot be written is this run's error, not the end of a sweep
     except RunFailedError as error:
         record.update(status="failed", error=str(error))
     except GraphclError as error:
@@ -245,29 +249,30 @@ def execute(run: Run, watch: Watch | None = None, kept: list[Trained] | None = N
             traceback=traceback.format_exc().splitlines(),
         )
     record["seconds"] = clock.parts()
-    record["env"] = environment()
+    record["env"] = environment(run.recipe().plan.torch_device())
     record["time"] = datetime.now(UTC).isoformat(timespec="seconds")
     return record
 
 
-def _share(run: Run, record: Record, clock: "_Clock", kept: list[Trained] | None) -> None:
+def _share(run: Run, record: Record, clock: Clock, kept: list[Trained] | None) -> None:
     """Training that was done for an earlier run counts in full in the time and memory of this one."""
     if not kept or kept[0].key != run.training:
         return
     if kept[0].run_id == run.id:
-        kept[0] = replace(kept[0], peak_mb=record["peak_mb"])
+        kept[0] = replace(kept[0], peak={name: record[name] for name in ("peak_mb", "peak_cuda_mb") if name in record})
         return
     clock.add(kept[0].seconds)
-    record["peak_mb"] = max(record["peak_mb"], kept[0].peak_mb)
+    for name, value in kept[0].peak.items():
+        record[name] = max(value, record.get(name, 0.0))
     record["trained_with"] = kept[0].run_id
 
 
-def _compute(run: Run, watch: Watch | None, clock: "_Clock", kept: list[Trained] | None) -> Record:
+def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained] | None) -> Record:
     graphs, split = load(run.dataset, run.split, run.seed)
     spec = find_dataset(run.dataset)
     recipe, y = run.recipe(), labels(graphs)
     clock.lap("load")
-    epoch = None
+    epoch, about = None, {}
     if recipe.supervised:
         scores = _supervised(run, recipe, graphs, split, spec.metric, watch, clock)
         probe_used: Record = {"probe": "none", "rule": "class scores of the model itself"}
@@ -284,18 +289,16 @@ def _compute(run: Run, watch: Watch | None, clock: "_Clock", kept: list[Trained]
         if run.protocol == "legacy":
             training = start(recipe, graphs, run.seed)
             scores, epoch = _best_on_test(training, recipe.plan, spec.metric, scored, watch, clock)
-        elif kept and kept[0].key == run.training:
-            scores = scored(kept[0].embedding)
         else:
-            training = start(recipe, graphs, run.seed)
-            _drain(training, recipe.plan, watch)
-            clock.lap("train")
-            h = embedding(training.method, training.data)
-            clock.lap("embed")
-            if kept is not None:
-                spent = {name: value for name, value in clock.parts().items() if name in ("train", "embed")}
-                kept[:] = [Trained(run.training, run.id, h, spent)]
-            scores = scored(h)
+            if not kept or kept[0].key != run.training:
+                trained = _train(run, recipe, graphs, watch, clock)
+                if kept is not None:
+                    kept[:] = [trained]
+            else:
+                trained = kept[0]
+            if trained.embedding is None:
+                raise RunFailedError(trained.failure or "the training failed")
+            scores, about = scored(trained.embedding), trained.about
     return {
         "metrics": scores.metrics,
         "metrics_per_split": scores.per_split,
@@ -315,17 +318,34 @@ def _compute(run: Run, watch: Watch | None, clock: "_Clock", kept: list[Trained]
             "probe": probe_used,
             "chosen": scores.chosen,
         },
+        **({"embedding": about} if about else {}),
     }
 
 
-def _drain(training: Training, plan: Plan, watch: Watch | None) -> None:
-    for step in training.steps:
-        if watch is not None:
-            watch(step, plan)
+def _train(run: Run, recipe: Recipe, graphs: Graphs, watch: Watch | None, clock: Clock) -> Trained:
+    """The embedding at the end of the plan, and what can be said of it without a split."""
+    try:
+        training = start(recipe, graphs, run.seed)
+        for step in training.steps:
+            if watch is not None:
+                watch(step, recipe.plan)
+        clock.lap("train")
+        h = embedding(training.method, training.data)
+    except RunFailedError as error:
+        return Trained(run.training, run.id, None, failure=str(error))
+    clock.lap("embed")
+    about: Record = {}
+    # the embedding of the majority says nothing; k-means on very large ones takes longer than many trainings
+    if recipe.probe != "majority" and h.numel() <= _DESCRIBED:
+        about["diagnostics"] = diagnose(h, graphs if isinstance(graphs, Data) else None).to_dict()
+        about["clustering"] = clustering(h, labels(graphs), runs=1, seed=run.seed)
+    clock.lap("describe")
+    spent = {name: value for name, value in clock.parts().items() if name in ("train", "embed", "describe")}
+    return Trained(run.training, run.id, h, about, spent)
 
 
 def _supervised(
-    run: Run, recipe: Recipe, graphs: Graphs, split: Split, metric: Metric, watch: Watch | None, clock: "_Clock"
+    run: Run, recipe: Recipe, graphs: Graphs, split: Split, metric: Metric, watch: Watch | None, clock: Clock
 ) -> Scores:
     """Train a supervised reference on every triple of a split; labels outside train are not in what it is given."""
     if not isinstance(graphs, Data):
@@ -362,7 +382,7 @@ def _best_on_test(
     metric: str,
     scored: Callable[[Tensor], Scores],
     watch: Watch | None,
-    clock: "_Clock",
+    clock: Clock,
 ) -> tuple[Scores, int]:
     best, best_epoch = scored(embedding(training.method, training.data)), 0
     for step in training.steps:
@@ -390,73 +410,4 @@ def _describe_data(spec: DatasetSpec, graphs: Graphs) -> Record:
             "classes": int(y[y >= 0].unique().numel()),
             "graphs": len(members),
         },
-    }
-
-
-class _Clock:
-    """Wall seconds per named part."""
-
-    def __init__(self) -> None:
-        self._began = self._last = time.perf_counter()
-        self._parts: dict[str, float] = {}
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self._parts[name] = self._parts.get(name, 0.0) + now - self._last
-        self._last = now
-
-    def add(self, parts: Mapping[str, float]) -> None:
-        """Count time that was spent before."""
-        for name, value in parts.items():
-            self._parts[name] = self._parts.get(name, 0.0) + value
-            self._began -= value
-
-    def parts(self) -> dict[str, float]:
-        total = time.perf_counter() - self._began
-        return {name: round(value, 3) for name, value in {**self._parts, "total": total}.items()}
-
-
-@contextmanager
-def _peak_memory() -> Iterator[list[float]]:
-    """Peak memory of the block in MB: of the device where one is used, else resident memory of the process.
-
-    Linux resets its high-water mark on request; elsewhere the figure is the peak of the process so far.
-    """
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    peak = [0.0]
-    yield peak
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        peak[0] = int(line.split()[1]) / 1024
-    else:
-        unit = 2**20 if sys.platform == "darwin" else 2**10
-        peak[0] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        peak[0] = torch.cuda.max_memory_allocated() / 2**20
-    peak[0] = round(peak[0], 1)
-
-
-@cache
-def _versions() -> dict[str, str]:
-    found = {"graphcl": __version__, "python": platform.python_version()}
-    for name in ("torch", "torch_geometric", "numpy", "scipy", "scikit-learn"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "?"
-    return found
-
-
-def environment() -> Record:
-    """Versions, platform, threads and device: what else a number depends on."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    return {
-        "versions": _versions(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "threads": torch.get_num_threads(),
-        "device": device,
     }

@@ -72,7 +72,7 @@ class GraphBarlowTwins(Recipe):
     decorrelation: NonNegative | None = None
     statistics: Rate = 0.01
     features: Literal["raw", "row"] = "row"
-    plan: Plan = Plan(epochs=100, lr=5e-4, weight_decay=1e-5, optimiser="adamw", warmup=0.1, decay="cosine")
+    plan: Plan = Plan(epochs=50, lr=5e-4, weight_decay=1e-5, optimiser="adamw", warmup=0.1, decay="cosine")
 
     def assemble(self, shape: GraphShape) -> TwoView:
         """A GCN with batch normalisation between its layers, and no projector."""

@@ -62,7 +62,7 @@ class GraphVicreg(Recipe):
     covariance: NonNegative = 1.0
     statistics: Rate = 0.01
     features: Literal["raw", "row"] = "row"
-    plan: Plan = Plan(epochs=60, lr=5e-4, weight_decay=1e-5, optimiser="adamw", warmup=0.1, decay="cosine")
+    plan: Plan = Plan(epochs=50, lr=5e-4, weight_decay=1e-5, optimiser="adamw", warmup=0.1, decay="cosine")
 
     def assemble(self, shape: GraphShape) -> TwoView:
         """A GCN with batch normalisation between its layers, and an expander where one is asked for."""

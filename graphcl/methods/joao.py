@@ -93,7 +93,7 @@ class Joao(Recipe):
 
 
 class JoaoMethod(TwoView):
-    """The graph itself and a view by the policy, which is updated when the first batch of an epoch has been seen.
+    """The graph itself and a view by the policy, which is updated between two epochs.
 
     Args:
         encoder: of the nodes.
@@ -103,7 +103,6 @@ class JoaoMethod(TwoView):
         readout: how nodes become a graph's embedding.
     """
 
-    seen = 0.0
     due = False
 
     def __init__(
@@ -113,7 +112,7 @@ class JoaoMethod(TwoView):
         self.policy = policy
 
     def loss(self, batch: Data, generator: torch.Generator, part: str = "model") -> dict[str, Tensor]:
-        """The objective between both views; once an epoch, an update of the policy first."""
+        """The objective between both views; in the first batch after an epoch, an update of the policy before."""
         if self.due:
             self.due = False
             self.policy.update(self.losses(batch, generator))
@@ -127,8 +126,6 @@ class JoaoMethod(TwoView):
             lambda view: self.objective(plain, self.projector(self.embed(view))), batch, generator
         )
 
-    def after_step(self, progress: float) -> None:
-        """Note the begin of an epoch."""
-        super().after_step(progress)
-        self.due = self.due or progress > self.seen
-        self.seen = progress
+    def after_epoch(self) -> None:
+        """The first batch of the next epoch is measured."""
+        self.due = True

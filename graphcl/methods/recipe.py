@@ -71,6 +71,9 @@ class Method(nn.Module):
     def after_step(self, progress: float) -> None:
         """Called after each update with the share of the training done, in (0, 1] (moving averages, schedules)."""
 
+    def after_epoch(self) -> None:
+        """Called when all batches of an epoch have been seen."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Config, ABC):

@@ -87,7 +87,7 @@ def test_show_a_method_with_defaults_presets_and_paper(call):
     text = call("show", "grace")[1]
     assert "temperature" in text
     assert "Deep graph contrastive representation learning" in text
-    assert "settings made for: cora, cora-official, citeseer, pubmed, dblp" in text
+    assert "settings made for: cora, cora-wide, citeseer, pubmed, dblp" in text
 
 
 @pytest.mark.parametrize("name", ["edge-dropout", "info-nce", "logistic", "raw"])

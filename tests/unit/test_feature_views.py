@@ -204,6 +204,19 @@ def test_masked_rows_are_the_mean_and_the_others_themselves():
     assert stats.chi2.ppf(1e-4, 40) < statistic < stats.chi2.ppf(1 - 1e-4, 40)
 
 
+def test_masked_rows_of_a_batch_are_the_mean_of_their_own_graph():
+    graphs = [features(torch.randn(n, 3, generator=generator(n)) + n) for n in (4, 1, 7)]
+    batch = Batch.from_data_list(graphs)
+    out = NodeFeatureMask(1.0)(batch, generator()).x
+    for number, graph in enumerate(graphs):
+        mine = out[batch.batch == number]
+        assert torch.allclose(mine, graph.x.mean(0).expand_as(mine), atol=1e-6)
+    some = NodeFeatureMask(0.5)(batch, generator(3)).x
+    changed = (some != batch.x).any(1)
+    assert torch.equal(some[changed], out[changed])
+    assert 0 < int(changed.sum()) < 12
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.int64])
 def test_masked_atoms_keep_the_type(dtype):
     x = torch.tensor([[6, 1, 2], [8, 0, 1]], dtype=dtype)

@@ -107,9 +107,9 @@ def test_a_success_replaces_an_earlier_failure_of_the_same_run() -> None:
 
 
 def test_presets_by_name() -> None:
-    assert Run.of("grace", "karate", "few-4", preset="cora-official").settings["dim"] == 128
-    with pytest.raises(RequestError, match="unknown preset of grace 'cora-offical': did you mean 'cora-official'"):
-        Run.of("grace", "karate", "few-4", preset="cora-offical")
+    assert Run.of("grace", "karate", "few-4", preset="cora-wide").settings["dim"] == 256
+    with pytest.raises(RequestError, match="unknown preset of grace 'cora-wid': did you mean 'cora-wide'"):
+        Run.of("grace", "karate", "few-4", preset="cora-wid")
 
 
 def test_a_record_of_another_content_does_not_count_as_done(tmp_path, monkeypatch) -> None:

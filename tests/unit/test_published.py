@@ -347,11 +347,11 @@ def test_a_figure_that_is_met_counts_before_one_that_is_nearer():
 
 
 def test_every_row_of_a_method_is_compared():
-    cells = {("grace", at()): cell(80.0, 80.0), ("grace (preset cora-official)", at()): cell(70.0, 70.0)}
+    cells = {("grace", at()): cell(80.0, 80.0), ("grace (preset cora-wide)", at()): cell(70.0, 70.0)}
     found = compared(cells, figure())
     assert [(one.row, one.within) for one in found.comparisons] == [
         ("grace", True),
-        ("grace (preset cora-official)", False),
+        ("grace (preset cora-wide)", False),
     ]
     assert found.summary[0].startswith("1 of 2 cells")
     assert found.summary[2].startswith("Fewer than five seeds: grace on cora · public · logistic (2); ")

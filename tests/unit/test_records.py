@@ -517,7 +517,7 @@ def test_watch_is_called_after_each_step():
     )
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert made["status"] == "ok"
-    assert set(made["seconds"]) == {"load", "train", "embed", "probe", "total"}
+    assert set(made["seconds"]) == {"load", "train", "embed", "describe", "probe", "total"}
     assert made["peak_mb"] > 1
 
 

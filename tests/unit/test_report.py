@@ -274,10 +274,10 @@ def test_a_later_failure_replaces_a_score_and_a_later_error_does_not():
 
 
 def test_settings_of_a_preset_are_named_by_it():
-    run = Run.of("grace", "karate", "few-4", 0, preset="cora-official")
+    run = Run.of("grace", "karate", "few-4", 0, preset="cora-wide")
     made = record("grace", "karate", 0, 0.5)
     made["run"]["settings"] = dict(run.settings)
-    assert [row for row in summarise([made]).rows if row.startswith("grace")] == ["grace (preset cora-official)"]
+    assert [row for row in summarise([made]).rows if row.startswith("grace")] == ["grace (preset cora-wide)"]
 
 
 def test_records_below_a_folder_of_results(tmp_path):
