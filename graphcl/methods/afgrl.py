@@ -79,7 +79,7 @@ class Afgrl(Recipe):
     iterations: Size = 20
     momentum: Rate = 0.9
     features: Literal["raw", "row"] = "raw"
-    plan: Plan = Plan(epochs=40, lr=1e-3, weight_decay=1e-5, optimiser="adamw")
+    plan: Plan = Plan(epochs=20, lr=1e-3, weight_decay=1e-5, optimiser="adamw")
 
     def assemble(self, shape: GraphShape) -> "AfgrlMethod":
         """A GCN of one layer, its copy, and a predictor."""

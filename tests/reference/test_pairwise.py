@@ -335,12 +335,21 @@ def test_products_by_either_library_agree(name):
 # ----------------------------------------------------------------------------------------------
 
 
-def test_pair_products_are_those_of_the_rows_in_any_chunks(monkeypatch):
+@pytest.mark.parametrize("sparse", [0, 30])
+def test_pair_products_are_those_of_the_rows_gathered_or_of_the_whole(monkeypatch, sparse):
     monkeypatch.setattr(pairwise._PairProducts, "CHUNK", 7)
+    monkeypatch.setattr(pairwise._PairProducts, "SPARSE", sparse)
     a, b, pairs = draw(0, 9, 5), draw(1, 6, 5), some_pairs(2, 9, 6, 40)
     found = gradients(lambda a, b: pair_products(a, b, pairs), [a, b])
     agree(found, gradients(lambda a, b: (a @ b.T)[pairs[0], pairs[1]], [a, b]), 1e-12)
     assert pair_products(a, b, pairs[:, :0]).shape == (0,)
+
+
+def test_rows_that_no_pair_lists_reach_nobody():
+    a, pairs = draw(0, 4, 3), torch.tensor([[0, 1, 2], [1, 2, 0]])
+    a[3] = torch.nan
+    found = gradients(lambda a, b: pair_products(a, b, pairs), [a, a.clone()])
+    assert all(bool(part[:3].isfinite().all()) for part in (found[0], *found[1]))
 
 
 @given(st.integers(0, 10**6), st.integers(2, 30), st.integers(1, 30), st.integers(1, 5), st.sampled_from([1, 4, 64]))
