@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from graphcl.bench.bias import bias_section, legacy_bias
-from graphcl.bench.published import compare_with_published
-from graphcl.bench.ranks import rank_section
-from graphcl.bench.report import Report, summarise
+from graphcl.bench.fidelity import compare_with_published
+from graphcl.bench.ranks import LEVELS, rank_section
+from graphcl.bench.report import PROBELESS, Report, summarise
 from graphcl.bench.run import Record
 from graphcl.bench.section import Section
 from graphcl.bench.store import Store
@@ -63,7 +63,7 @@ def _usual_first(probe: str) -> tuple[bool, str]:
 def _table(whole: Report, probe: str) -> str:
     """What one probe says: the table, what a control beats, and ranks."""
     report = whole.of_probe(probe)
-    sections = [report.beaten_by_controls(), rank_section(report)]
+    sections = [report.beaten_by_controls(), *(rank_section(report, level) for level in LEVELS)]
     written = [section.markdown() for section in sections if section is not None]
     return "\n".join([f"### Probe: {probe}", "", report.markdown(), *written])
 
@@ -72,22 +72,18 @@ def _not_run(suite: Suite | None, report: Report, records: list[Record]) -> Sect
     """The cells of a suite that have no record, or fewer seeds than it asks for; by name."""
     if suite is None:
         return _listed("Not run", {report.place(column): rows for column, rows in report.missing.items()})
-    done = {(*_cell(record), record["run"]["seed"]) for record in records if record["status"] != "error"}
-    wanted: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
+    done = {record["run_id"] for record in records if record["status"] != "error"}
+    wanted: dict[tuple[str, str], list[bool]] = defaultdict(list)
     for run in suite.runs():
-        cell = run.method, run.dataset, run.split
-        wanted[cell].append((*cell, run.seed) in done)
+        probe = run.probe["name"]
+        place = f"{run.dataset} · {run.split}" + (f" · {probe}" if probe not in ("logistic", *PROBELESS) else "")
+        wanted[place, run.method].append(run.id in done)
     missing: dict[str, list[str]] = defaultdict(list)
-    for (method, dataset, split), there in wanted.items():
+    for (place, method), there in wanted.items():
         if not all(there):
             some = f" ({sum(there)} of {len(there)} seeds)" if any(there) else ""
-            missing[f"{dataset} · {split}"].append(method + some)
+            missing[place].append(method + some)
     return _listed("Not run", missing)
-
-
-def _cell(record: Record) -> tuple[str, str, str]:
-    run = record["run"]
-    return run["method"], run["dataset"], run["split"]
 
 
 def _listed(title: str, missing: dict[str, list[str]]) -> Section | None:
@@ -107,14 +103,18 @@ def _together(records: list[Record]) -> str:
         fidelity = compare_with_published(report, methods=methods)
         sections = [*fidelity.sections, bias_section(report, legacy_bias(report))]
         lines += [section.markdown() for section in sections if section is not None]
-    section = _listed("Without any record", _absent(records, methods))
+    section = _listed("Without a score", _absent(records, methods))
     return "\n".join([*lines, *([section.markdown()] if section is not None else [])])
 
 
 def _absent(records: Iterable[Record], methods: list[str]) -> dict[str, list[str]]:
     """Methods without an honest score, by data set of the board."""
     recipes = entries("methods")
-    scored = {_cell(record)[:2] for record in records if record["status"] == "ok" and not record["selection"]["legacy"]}
+    scored = {
+        (record["run"]["method"], record["run"]["dataset"])
+        for record in records
+        if record["status"] == "ok" and not record["selection"]["legacy"]
+    }
     absent = {}
     for dataset in BOARD:
         able = [method for method in methods if find_dataset(dataset).level in recipes[method].levels]

@@ -3,23 +3,30 @@
 from .bias import Bias as Bias
 from .bias import bias_section as bias_section
 from .bias import legacy_bias as legacy_bias
+from .fidelity import Comparison as Comparison
+from .fidelity import Fidelity as Fidelity
+from .fidelity import Miss as Miss
+from .fidelity import Verdict as Verdict
+from .fidelity import compare_with_published as compare_with_published
+from .fidelity import explained_misses as explained_misses
 from .measure import Clock as Clock
 from .measure import environment as environment
 from .measure import peak_memory as peak_memory
 from .page import Page as Page
-from .published import Comparison as Comparison
-from .published import Fidelity as Fidelity
 from .published import PublishedFigure as PublishedFigure
 from .published import Source as Source
-from .published import compare_with_published as compare_with_published
+from .published import plain_figure as plain_figure
 from .published import published_figures as published_figures
 from .published import published_section as published_section
+from .published import read_figures as read_figures
+from .ranks import LEVELS as LEVELS
 from .ranks import Ranking as Ranking
 from .ranks import critical_difference as critical_difference
 from .ranks import rank as rank
 from .ranks import rank_section as rank_section
 from .report import Cell as Cell
 from .report import Column as Column
+from .report import PROBELESS as PROBELESS
 from .report import Report as Report
 from .report import records_below as records_below
 from .report import summarise as summarise
@@ -47,6 +54,9 @@ __all__ = [
     "Comparison",
     "Fidelity",
     "LEGACY_EVERY",
+    "LEVELS",
+    "Miss",
+    "PROBELESS",
     "Page",
     "PublishedFigure",
     "Ranking",
@@ -59,21 +69,25 @@ __all__ = [
     "Suite",
     "Task",
     "Trained",
+    "Verdict",
     "Watch",
     "bias_section",
     "compare_with_published",
     "critical_difference",
     "environment",
     "execute",
+    "explained_misses",
     "find_suite",
     "legacy_bias",
     "nested",
     "peak_memory",
     "pending",
+    "plain_figure",
     "published_figures",
     "published_section",
     "rank",
     "rank_section",
+    "read_figures",
     "records_below",
     "run_all",
     "suites",

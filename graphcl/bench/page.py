@@ -8,8 +8,8 @@ from typing import Any, Self
 from rich.console import Console
 
 from graphcl.bench.bias import bias_section, legacy_bias
-from graphcl.bench.published import Fidelity, compare_with_published
-from graphcl.bench.ranks import rank, rank_section
+from graphcl.bench.fidelity import Fidelity, compare_with_published
+from graphcl.bench.ranks import LEVELS, rank, rank_section
 from graphcl.bench.report import Report, summarise
 from graphcl.bench.run import Record
 from graphcl.bench.section import Section
@@ -44,7 +44,7 @@ class Page:
         """Those that have something to say."""
         made = [
             self.report.beaten_by_controls(),
-            rank_section(self.report),
+            *(rank_section(self.report, level) for level in LEVELS),
             self.report.costs(),
             bias_section(self.report, legacy_bias(self.report)),
             *(self.fidelity.sections if self.fidelity is not None else []),
@@ -73,11 +73,11 @@ class Page:
 
     def plain(self) -> dict[str, Any]:
         """As plain JSON values."""
-        ranking = rank(self.report)
+        ranks = {level: rank(self.report, level=level) for level in LEVELS}
         return {
             "cells": self.report.plain(),
             "missing": {self.report.place(column): rows for column, rows in self.report.missing.items()},
-            "ranks": ranking.plain() if ranking is not None else None,
+            "ranks": {level: found.plain() for level, found in ranks.items() if found is not None},
             "bias": [bias.plain() for bias in legacy_bias(self.report)],
             "published": self.fidelity.plain() if self.fidelity is not None else None,
         }

@@ -1,24 +1,16 @@
-"""What papers print, as data: one TOML file per source in ``papers/``, and our records beside it.
-
-A figure is comparable with a record of ours under the same split, the same kind of probe and the same way of selecting;
-whatever else there is in print is named, never compared. Where the authors of a method print a figure for a cell, that
-one is the reference; where they print none, every re-run by others is, and a record has to meet one of them.
-"""
+"""What papers print, as data: one TOML file per source in ``papers/``."""
 
 import re
 import tomllib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import annotated_types as at
-import numpy as np
-from scipy import stats
 
-from graphcl.bench.report import Cell, Column, Report, method_of
+from graphcl.bench.report import Column
 from graphcl.bench.section import Section
 from graphcl.config import Config, NonNegative, Size, decode
 from graphcl.data.loading import find_dataset, split_names
@@ -26,21 +18,23 @@ from graphcl.data.splits import is_random
 from graphcl.errors import RequestError, UnknownNameError
 
 __all__ = [
-    "Comparison",
-    "Fidelity",
     "PublishedFigure",
     "Source",
-    "compare_with_published",
+    "plain_figure",
     "published_figures",
     "published_section",
+    "read_figures",
 ]
 
-TOLERANCE = 1.0
-"""Points by which a mean may differ from a published one that has no larger standard deviation."""
+ProbeKind: TypeAlias = Literal["linear", "early-stopped", "svm", "svm-rbf"]
 
-_BY = ("authors", "others")
-_PROBES = {"linear": {"logistic", "early-stopped"}, "svm": {"svm"}, "svm-rbf": {"svm-rbf"}}
-"""Our probes that do what a kind of probe in print does."""
+_PROBES = {
+    "linear": ("logistic", "early-stopped"),
+    "early-stopped": ("early-stopped", "logistic"),
+    "svm": ("svm",),
+    "svm-rbf": ("svm-rbf",),
+}
+"""Our probes that do what a kind of probe in print does, the one that does it best first."""
 
 Percent = Annotated[float, at.Interval(ge=0.0, le=100.0)]
 Name = Annotated[str, at.Predicate(re.compile(r"[a-z0-9]+(-[a-z0-9]+)*").fullmatch)]
@@ -75,7 +69,7 @@ class _Printed(Config):
     """
 
     table: str
-    probe: Literal["linear", "svm", "svm-rbf"]
+    probe: ProbeKind
     figures: Mapping[Name, Mapping[Name, Percent | tuple[Percent, NonNegative]]]
     split: str = ""
     protocol: Literal["honest", "legacy"] = "honest"
@@ -98,7 +92,8 @@ class PublishedFigure:
         std: standard deviation over runs in points, as far as printed.
         runs: number of runs, as far as printed where it was measured.
         protocol: ``legacy`` where the score was selected on test.
-        probe: kind of probe: ``linear``, ``svm``, ``svm-rbf``; ``own`` for a supervised model.
+        probe: kind of probe: ``linear``, ``early-stopped`` (a linear layer trained by Adam), ``svm``, ``svm-rbf``;
+            ``own`` for a supervised model.
         by: who measured it: the ``authors`` of the method, or ``others``.
         read: ``paper``, ``repository`` or ``second-hand``.
         source: where it stands.
@@ -149,9 +144,12 @@ class PublishedFigure:
             and re.fullmatch(re.escape(self.split) + r"(x[1-9]\d?)?", column.split) is not None
         )
 
-    def same_probe(self, column: Column) -> bool:
-        """Whether the probe of a column is of the kind that this figure was measured with."""
-        return self.probe == "own" or column.probe.partition(" ")[0] in _PROBES[self.probe]
+    def nearness(self, column: Column) -> int | None:
+        """How well the probe of a column is that of this figure, 0 being best; ``None`` where it is another kind."""
+        if self.probe == "own":
+            return 0
+        name = column.probe.partition(" ")[0]
+        return _PROBES[self.probe].index(name) if name in _PROBES[self.probe] else None
 
 
 @cache
@@ -220,195 +218,6 @@ def _check_split(dataset: str, split: str, origin: str) -> None:
         raise UnknownNameError(f"split of {dataset} in {origin}", split, split_names(spec))
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A cell of ours beside one published figure.
-
-    Args:
-        row: label of our row.
-        column: of our cell.
-        ours: our cell.
-        theirs: the published figure.
-    """
-
-    row: str
-    column: Column
-    ours: Cell
-    theirs: PublishedFigure
-
-    @property
-    def difference(self) -> float:
-        """Our mean less theirs, in points."""
-        return 100 * self.ours.mean - self.theirs.mean
-
-    @property
-    def counted(self) -> bool:
-        """Whether it counts: measured with a probe of the same kind."""
-        return self.theirs.same_probe(self.column)
-
-    @property
-    def within(self) -> bool:
-        """Whether the difference is at most one point, or at most their standard deviation where that is larger."""
-        # half of the last printed digit is not a difference
-        return abs(self.difference) <= max(TOLERANCE, self.theirs.std or 0.0) + 1e-9
-
-    @property
-    def inside(self) -> bool | None:
-        """Whether the 95 % interval of the difference of the two means contains 0; ``None`` with one seed.
-
-        Where they print a deviation and the number of runs it is Welch's interval, else their mean is taken as exact.
-        """
-        values = [100 * value for value in self.ours.values.values()]
-        if len(values) < 2:
-            return None
-        theirs = self.theirs
-        if theirs.std is None or theirs.runs is None or theirs.runs < 2:
-            return abs(self.difference) <= 100 * self.ours.half_width
-        deviation = float(np.std(values, ddof=1))
-        if deviation == 0.0 and theirs.std == 0.0:
-            return self.difference == 0.0
-        welch = stats.ttest_ind_from_stats(
-            100 * self.ours.mean, deviation, len(values), theirs.mean, theirs.std, theirs.runs, equal_var=False
-        )
-        return float(welch.pvalue) >= 0.05
-
-
-@dataclass(frozen=True)
-class Fidelity:
-    """How far our records are those of the papers.
-
-    Args:
-        comparisons: every cell beside every figure that fits it.
-        not_run: comparable figures, of methods that have records, whose cell has none.
-        elsewhere: cells for which only figures under another protocol are in print, with those figures.
-    """
-
-    comparisons: tuple[Comparison, ...]
-    not_run: tuple[PublishedFigure, ...]
-    elsewhere: tuple[tuple[str, Column, tuple[PublishedFigure, ...]], ...]
-
-    @property
-    def judged(self) -> dict[tuple[str, Column], list[Comparison]]:
-        """Each cell with the figures that judge it: the authors', or all re-runs where the authors print none.
-
-        Figures of another probe judge only where there is no other, and then nothing is counted.
-        """
-        grouped: dict[tuple[str, Column], list[Comparison]] = defaultdict(list)
-        for one in self.comparisons:
-            grouped[one.row, one.column].append(one)
-        judges = {}
-        for cell, group in grouped.items():
-            same = [one for one in group if one.counted] or group
-            judges[cell] = [one for one in same if one.theirs.by == "authors"] or same
-        return judges
-
-    @property
-    def summary(self) -> list[str]:
-        """How many cells are within the tolerance, and which are not."""
-        counted = {cell: group for cell, group in self.judged.items() if group[0].counted}
-        lines = []
-        for by, whom in (("authors", "the authors' figures"), ("others", "re-runs by others, authors printing none")):
-            held = [any(one.within for one in group) for group in counted.values() if group[0].theirs.by == by]
-            if held:
-                lines.append(f"{sum(held)} of {len(held)} cells within {TOLERANCE:.0f} point or the std of {whom}.")
-        missed = [
-            f"{row} on {_place(column)} ({_nearest(group).difference:+.2f})"
-            for (row, column), group in counted.items()
-            if not any(one.within for one in group)
-        ]
-        if missed:
-            lines.append(f"Not within: {'; '.join(missed)}.")
-        few = [
-            f"{row} on {_place(column)} ({len(group[0].ours.values)})"
-            for (row, column), group in counted.items()
-            if len(group[0].ours.values) < 5
-        ]
-        if few:
-            lines.append(f"Fewer than five seeds: {'; '.join(few)}.")
-        return lines
-
-    @property
-    def sections(self) -> list[Section]:
-        """The comparison, what is in print but was not run, and what is in print under other protocols only."""
-        made = [self._compared()]
-        if self.not_run:
-            made.append(Section("Published, and not run here", ("method", "split", "data sets"), _listed(self.not_run)))
-        if self.elsewhere:
-            rows = dict.fromkeys(
-                (
-                    method_of(row),
-                    f"{column.dataset} · {column.split}",
-                    "; ".join(dict.fromkeys(map(_protocol, figures))),
-                )
-                for row, column, figures in self.elsewhere
-            )
-            head = ("method", "ours", "in print")
-            made.append(Section("In print under another protocol only, so not compared", head, tuple(rows)))
-        return made
-
-    def _compared(self) -> Section:
-        rows = []
-        for (row, column), group in self.judged.items():
-            near = _nearest(group)
-            every = [one.theirs for one in self.comparisons if (one.row, one.column) == (row, column)]
-            rows.append(
-                (
-                    row,
-                    _place(column),
-                    near.ours.score,
-                    str(len(near.ours.values)),
-                    *(", ".join(_cited(figure) for figure in every if figure.by == by) or "–" for by in _BY),
-                    f"{near.difference:+.2f}",
-                    {True: "yes", False: "no", None: "one seed"}[near.inside],
-                    ("yes" if near.within else "no") if near.counted else "other probe",
-                )
-            )
-        notes = [
-            *(self.summary or ["No record here has a published counterpart under its protocol."]),
-            "Ours: mean over seeds ± half the 95 % interval. Published: mean ± standard deviation as printed, with the "
-            "source (`graphcl show METHOD` has the details). The authors' figures judge, or all re-runs where the "
-            "authors print none; difference, inside and within are those to the one that is met, or nearest. Inside: "
-            "the 95 % interval of the difference contains 0 (Welch where they print a deviation and the number of "
-            f"runs, else their mean is taken as exact). Within: at most {TOLERANCE:.0f} point, or their deviation.",
-        ]
-        head = ("method", "cell", "ours", "seeds", "authors", "re-runs", "difference", "inside", "within")
-        return Section("Beside published numbers", head, tuple(rows), tuple(notes))
-
-    def plain(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return {
-            "comparisons": [
-                {
-                    "row": one.row,
-                    "dataset": one.column.dataset,
-                    "split": one.column.split,
-                    "protocol": one.column.protocol,
-                    "probe": one.column.probe,
-                    "mean": 100 * one.ours.mean,
-                    "half_width": 100 * one.ours.half_width if len(one.ours.values) > 1 else None,
-                    "seeds": len(one.ours.values),
-                    "published": plain_figure(one.theirs),
-                    "difference": one.difference,
-                    "inside": one.inside,
-                    "within": one.within,
-                    "counted": one.counted,
-                }
-                for one in self.comparisons
-            ],
-            "summary": self.summary,
-            "not_run": [plain_figure(figure) for figure in self.not_run],
-            "elsewhere": [
-                {
-                    "row": row,
-                    "dataset": column.dataset,
-                    "split": column.split,
-                    "published": [plain_figure(figure) for figure in figures],
-                }
-                for row, column, figures in self.elsewhere
-            ],
-        }
-
-
 def published_section(method: str) -> Section | None:
     """What is in print for a method; ``None`` where nothing is on file."""
     rows = tuple(
@@ -433,57 +242,3 @@ def plain_figure(figure: PublishedFigure) -> dict[str, Any]:
     """A figure as plain JSON values."""
     values = {**vars(figure), "source": figure.source.title, "link": figure.source.link}
     return {name: values[name] for name in sorted(values)}
-
-
-def compare_with_published(
-    report: Report, figures: Iterable[PublishedFigure] | None = None, methods: Iterable[str] | None = None
-) -> Fidelity:
-    """Set the cells of a report beside what is in print for them.
-
-    Args:
-        report: of our records; every row of a method is compared, whatever its settings.
-        figures: what is in print; ``None`` takes `published_figures`.
-        methods: whose figures count as not run where there is no record; ``None`` takes those that have some record.
-    """
-    known = list(published_figures() if figures is None else figures)
-    comparisons, elsewhere = [], []
-    seen: set[PublishedFigure] = set()
-    wanted = {method_of(row) for row in report.rows} if methods is None else set(methods)
-    for (row, column), cell in sorted(report.cells.items(), key=lambda item: (item[0][0], item[0][1].key)):
-        if not cell.values:
-            continue
-        about = [figure for figure in known if (figure.method, figure.dataset) == (method_of(row), column.dataset)]
-        fitting = [figure for figure in about if figure.fits(column)]
-        seen.update(fitting)
-        comparisons += [Comparison(row, column, cell, figure) for figure in fitting]
-        if about and not fitting:
-            elsewhere.append((row, column, tuple(about)))
-    absent = [f for f in known if f.method in wanted and f.comparable and f.protocol == "honest" and f not in seen]
-    return Fidelity(tuple(comparisons), tuple(absent), tuple(elsewhere))
-
-
-def _place(column: Column) -> str:
-    legacy = " · LEGACY" if column.protocol == "legacy" else ""
-    return f"{column.dataset} · {column.split} · {column.probe}{legacy}"
-
-
-def _protocol(figure: PublishedFigure) -> str:
-    caveats = f" ({figure.caveats})" if not figure.comparable or figure.protocol == "legacy" else ""
-    return f"{figure.split or 'a split of its own'}{caveats}"
-
-
-def _nearest(group: list[Comparison]) -> Comparison:
-    """The figure that a cell meets, else the one it is nearest to."""
-    return min(group, key=lambda one: (not one.within, abs(one.difference)))
-
-
-def _cited(figure: PublishedFigure) -> str:
-    return f"{figure.score} ({figure.source.name})"
-
-
-def _listed(figures: Iterable[PublishedFigure]) -> tuple[tuple[str, str, str], ...]:
-    """Data sets by method and split, each once."""
-    grouped: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
-    for figure in figures:
-        grouped[figure.method, figure.split][figure.dataset] = None
-    return tuple((*cell, ", ".join(datasets)) for cell, datasets in sorted(grouped.items()))

@@ -2,7 +2,8 @@ r"""Who is better over many data sets: average ranks, Friedman's test, Nemenyi's
 
 .. math:: \mathrm{CD} = q_\alpha \sqrt{\frac{k (k + 1)}{6 N}}
 
-for k methods on N columns; two average ranks that differ by less are not told apart.
+for k methods on N data sets; two average ranks that differ by less are not told apart. Several splits of one data set
+are not independent: a method's ranks on them are averaged, and the averages ranked, before data sets are counted.
 """
 
 import string
@@ -12,12 +13,16 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from graphcl.bench.report import Column, Report
+from graphcl.bench.report import Column, Report, method_of
 from graphcl.bench.section import Section
+from graphcl.catalogue import entries
 
-__all__ = ["Ranking", "critical_difference", "rank", "rank_section"]
+__all__ = ["LEVELS", "Ranking", "critical_difference", "rank", "rank_section"]
 
 ALPHA = 0.05
+LEVELS = ("node", "graph")
+_FEWEST = 3
+"""Rows and data sets that make a ranking."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,9 @@ class Ranking:
     """Average ranks over a table without holes.
 
     Args:
-        average: rank averaged over the columns, by row, best first; 1 is best, equal scores share a rank.
+        average: rank averaged over the data sets, by row, best first; 1 is best, equal scores share a rank.
         columns: those that all of them fill.
+        datasets: of the columns.
         left_out_rows: rows that would have cost too many columns, or see labels.
         left_out_columns: columns that some of the rows lack.
         statistic: Friedman's chi-square.
@@ -37,6 +43,7 @@ class Ranking:
 
     average: dict[str, float]
     columns: tuple[Column, ...]
+    datasets: tuple[str, ...]
     left_out_rows: tuple[str, ...]
     left_out_columns: tuple[Column, ...]
     statistic: float
@@ -54,6 +61,7 @@ class Ranking:
         return {
             "average": self.average,
             "columns": [column.title.replace("\n", " · ") for column in self.columns],
+            "datasets": list(self.datasets),
             "left_out_rows": list(self.left_out_rows),
             "left_out_columns": [column.title.replace("\n", " · ") for column in self.left_out_columns],
             "friedman": self.statistic,
@@ -63,12 +71,12 @@ class Ranking:
         }
 
 
-def critical_difference(methods: int, columns: int, alpha: float = ALPHA) -> float:
+def critical_difference(methods: int, datasets: int, alpha: float = ALPHA) -> float:
     """Nemenyi's critical difference of average ranks.
 
     Args:
         methods: k, 2 or more.
-        columns: N, 1 or more.
+        datasets: N, 1 or more.
         alpha: level of significance, in (0, 1).
 
     Example:
@@ -77,44 +85,52 @@ def critical_difference(methods: int, columns: int, alpha: float = ALPHA) -> flo
     """
     # the quantile of the studentised range for infinitely many degrees of freedom, over the root of two
     q = stats.studentized_range.ppf(1.0 - alpha, methods, np.inf) / np.sqrt(2.0)
-    return float(q * np.sqrt(methods * (methods + 1) / (6.0 * columns)))
+    return float(q * np.sqrt(methods * (methods + 1) / (6.0 * datasets)))
 
 
-def rank(report: Report, probe: str | None = None) -> Ranking | None:
+def rank(report: Report, probe: str | None = None, level: str = "node") -> Ranking | None:
     """Rank the rows of a report over its honest columns.
 
     Rows are taken in the order of how many columns they fill, and columns that all of them fill; as many rows as make
-    the largest table without holes. Supervised rows take no part.
+    the largest table without holes that can be ranked. Supervised rows take no part.
 
     Args:
         report: of records.
         probe: only columns of this probe; ``None`` takes the one with the most columns.
+        level: only data sets at this level: ``node`` or ``graph``.
 
     Returns:
-        The ranking, or ``None`` with fewer than three rows on three columns.
+        The ranking, or ``None`` with fewer than three rows on three data sets.
     """
-    honest = [column for column in report.columns if column.protocol == "honest"]
+    honest = [column for column in report.columns if column.protocol == "honest" and _level(column) == level]
     if probe is None:
         probes = [column.probe for column in honest]
         probe = max(sorted(set(probes)), key=probes.count, default=None)
     honest = [column for column in honest if column.probe == probe]
     rows = {row for row, kind in report.rows.items() if kind != "supervised" and _filled(report, row, honest)}
     chosen, columns = _largest(report, rows, honest)
-    if len(chosen) < 3 or len(columns) < 3:
+    if not chosen:
         return None
+    datasets = tuple(dict.fromkeys(column.dataset for column in columns))
+    places = {name: [n for n, column in enumerate(columns) if column.dataset == name] for name in datasets}
     scores = np.array([[report.cells[row, column].mean for column in columns] for row in chosen])
-    ranks = stats.rankdata(-scores.round(10), axis=0).mean(axis=1)
+    by_column = stats.rankdata(-scores.round(10), axis=0)
+    standing = np.stack([by_column[:, place].mean(axis=1) for place in places.values()], axis=1)
+    blocks = stats.rankdata(standing, axis=0)
+    ranks = blocks.mean(axis=1)
     order = sorted(range(len(chosen)), key=lambda i: (ranks[i], chosen[i]))
     average = {chosen[i]: float(ranks[i]) for i in order}
-    tied = bool((scores.round(10) == scores.round(10)[:1]).all())
     # Friedman's statistic is 0 / 0 where all rows are equal everywhere
-    statistic, p_value = (0.0, 1.0) if tied else map(float, stats.friedmanchisquare(*scores.round(10)))
-    difference = critical_difference(len(chosen), len(columns))
+    tied = bool((blocks == blocks[:1]).all())
+    statistic, p_value = (0.0, 1.0) if tied else map(float, stats.friedmanchisquare(*blocks))
+    difference = critical_difference(len(chosen), len(datasets))
     groups = _cliques(average, difference) if p_value < ALPHA else (tuple(average),)
+    able = {row for row, kind in report.rows.items() if kind != "supervised" and _able(row, level)}
     return Ranking(
         average,
         tuple(columns),
-        tuple(sorted(row for row, kind in report.rows.items() if kind != "supervised" and row not in average)),
+        datasets,
+        tuple(sorted(able - set(average))),
         tuple(column for column in honest if column not in columns),
         statistic,
         p_value,
@@ -123,18 +139,32 @@ def rank(report: Report, probe: str | None = None) -> Ranking | None:
     )
 
 
+def _level(column: Column) -> str:
+    spec = entries("datasets").get(column.dataset)
+    return "node" if spec is None else str(spec.level)
+
+
+def _able(row: str, level: str) -> bool:
+    recipe = entries("methods").get(method_of(row))
+    return recipe is None or level in recipe.levels
+
+
 def _filled(report: Report, row: str, columns: list[Column]) -> list[Column]:
     return [column for column in columns if report.scored(row, column)]
 
 
 def _largest(report: Report, rows: set[str], columns: list[Column]) -> tuple[list[str], list[Column]]:
-    """The rows and columns of the table without holes that has the most cells; of equals the one with more rows."""
+    """The rows and columns of the table without holes that has the most cells, three rows and data sets at least.
+
+    Of equals the one with more rows.
+    """
     filled = {row: set(_filled(report, row, columns)) for row in rows}
     order = sorted(rows, key=lambda row: (-len(filled[row]), row))
     best: tuple[list[str], list[Column]] = [], []
-    for count in range(1, len(order) + 1):
+    for count in range(_FEWEST, len(order) + 1):
         shared = [column for column in columns if all(column in filled[row] for row in order[:count])]
-        if count * len(shared) >= len(best[0]) * len(best[1]):
+        enough = len({column.dataset for column in shared}) >= _FEWEST
+        if enough and count * len(shared) >= len(best[0]) * len(best[1]):
             best = order[:count], shared
     return best
 
@@ -150,21 +180,21 @@ def _cliques(average: dict[str, float], difference: float) -> tuple[tuple[str, .
     return tuple(tuple(rows[first : last + 1]) for first, last in found)
 
 
-def rank_section(report: Report) -> Section | None:
-    """Average ranks as a table; ``None`` where there is too little to rank."""
-    ranking = rank(report)
+def rank_section(report: Report, level: str = "node") -> Section | None:
+    """Average ranks at one level as a table; ``None`` where there is too little to rank."""
+    ranking = rank(report, level=level)
     if ranking is None:
         return None
     rows = tuple((f"{mean:.2f}", row, ranking.letters(row)) for row, mean in ranking.average.items())
-    k, n = len(ranking.average), len(ranking.columns)
+    k, n = len(ranking.average), len(ranking.datasets)
     notes = [
-        f"Average rank of {k} rows over {n} columns (1 is best). Friedman: chi-square {ranking.statistic:.2f}, "
-        f"p = {ranking.p_value:.2g}; Nemenyi's critical difference at 5 %: {ranking.difference:.2f}. "
-        "Rows that share a letter are not told apart.",
+        f"Average rank of {k} rows over {n} data sets (1 is best; splits of one data set count once). Friedman: "
+        f"chi-square {ranking.statistic:.2f}, p = {ranking.p_value:.2g}; Nemenyi's critical difference at 5 %: "
+        f"{ranking.difference:.2f}. Rows that share a letter are not told apart.",
         f"Columns: {'; '.join(map(report.place, ranking.columns))}.",
     ]
     if ranking.left_out_columns:
         notes.append(f"Columns that some of these rows lack: {'; '.join(map(report.place, ranking.left_out_columns))}.")
     if ranking.left_out_rows:
         notes.append(f"Rows left out, having too few columns: {'; '.join(ranking.left_out_rows)}.")
-    return Section("Average ranks", ("rank", "method", "not told apart"), rows, tuple(notes))
+    return Section(f"Average ranks, {level} level", ("rank", "method", "not told apart"), rows, tuple(notes))

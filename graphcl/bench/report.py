@@ -17,11 +17,11 @@ from graphcl.catalogue import entries
 from graphcl.config import encode
 from graphcl.errors import RequestError
 
-__all__ = ["Cell", "Column", "Report", "records_below", "summarise"]
+__all__ = ["PROBELESS", "Cell", "Column", "Report", "records_below", "summarise"]
 
 RowKind = Literal["method", "supervised", "control"]
 
-_PROBELESS = {"majority", "none"}
+PROBELESS = {"majority", "none"}
 """Probes that read no embedding: such rows belong into the column of every probe."""
 
 
@@ -422,7 +422,7 @@ def _machines(records: Iterable[Record]) -> tuple[str, ...]:
 def _columns(records: Iterable[Record]) -> set[Column]:
     """The columns that scores open; rows without a probe of their own open one only where nothing else does."""
     done = [record for record in records if record["status"] == "ok"]
-    probed = {_column(record) for record in done if record["run"]["probe"]["name"] not in _PROBELESS}
+    probed = {_column(record) for record in done if record["run"]["probe"]["name"] not in PROBELESS}
     places = {(column.dataset, column.split, column.protocol, column.fingerprint) for column in probed}
     for record in done:
         column = _column(record)
@@ -443,7 +443,7 @@ def _belongs(record: Record, column: Column) -> bool:
     run = record["run"]
     same = (run["dataset"], run["split"], run["protocol"]) == (column.dataset, column.split, column.protocol)
     content = record["status"] != "ok" or record["dataset"]["fingerprint"] == column.fingerprint
-    return same and content and (run["probe"]["name"] in _PROBELESS or _probe(run) == column.probe)
+    return same and content and (run["probe"]["name"] in PROBELESS or _probe(run) == column.probe)
 
 
 def _probe(run: dict[str, Any]) -> str:

@@ -110,6 +110,39 @@ def test_legacy_columns_other_probes_and_supervised_rows_take_no_part():
     assert rank(table(scores, columns=columns), probe="knn") is None
 
 
+def test_splits_of_one_data_set_count_once():
+    columns = [Column(name, split, "acc", "honest", "f") for name, split in
+               [("x", "s1"), ("x", "s2"), ("x", "s3"), ("y", "s1"), ("z", "s1")]]  # fmt: skip
+    scores = {"a": [0.9, 0.9, 0.5, 0.1, 0.1], "b": [0.8, 0.8, 0.9, 0.2, 0.2], "c": [0.7, 0.7, 0.4, 0.3, 0.3]}
+    ranking = rank(table(scores, columns=columns))
+    # on x the means of 1 1 2, 2 2 1, 3 3 3: a, b, c; on y and z: c, b, a
+    assert ranking.average == {"c": pytest.approx(5 / 3), "b": 2.0, "a": pytest.approx(7 / 3)}
+    assert ranking.datasets == ("x", "y", "z")
+    assert ranking.difference == pytest.approx(critical_difference(3, 3))
+    two = {row: values[:4] for row, values in scores.items()}
+    assert rank(table(two, columns=columns[:4])) is None
+
+
+def test_levels_are_ranked_apart():
+    names = ("cora", "citeseer", "pubmed", "mutag", "proteins", "nci1")
+    scores = {"grace": [0.9] * 3 + [None] * 3, "dgi": [0.8] * 3 + [None] * 3, "raw": [0.7] * 6,
+              "graph-cl": [None] * 3 + [0.9] * 3, "joao": [None] * 3 + [0.6] * 3}  # fmt: skip
+    report = table(scores, columns=[column(name) for name in names])
+    assert rank(report).average == {"grace": 1.0, "dgi": 2.0, "raw": 3.0}
+    graphs = rank(report, level="graph")
+    assert graphs.average == {"graph-cl": 1.0, "raw": 2.0, "joao": 3.0}
+    assert graphs.left_out_rows == ()
+    assert rank_section(report, "graph").title == "Average ranks, graph level"
+
+
+def test_a_smaller_table_is_found_where_the_largest_cannot_be_ranked():
+    wide = {name: [0.9 - n / 10] * 3 + [None] * 9 for n, name in enumerate("abc")}
+    # two rows on all columns are more cells than three on three
+    found = rank(table(wide | {"d": [0.1] * 12, "e": [0.05] * 12}))
+    assert found is not None
+    assert set(found.average) == set("abcde")
+
+
 @pytest.mark.parametrize(
     "scores", [{"a": [0.9] * 5, "b": [0.8] * 5}, {"a": [0.9, 0.8], "b": [0.8, 0.9], "c": [0.1, 0.1]}]
 )

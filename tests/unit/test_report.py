@@ -19,13 +19,13 @@ from graphcl.bench.store import Store
 from graphcl.errors import DataError, RequestError
 from graphcl.methods.grace import Grace
 
-PRINTS = {"karate": "aaaa", "digits-knn": "bbbb"}
+PRINTS = {"karate": "aaaa", "digits-knn": "bbbb", "cora": "cccc", "citeseer": "dddd"}
 
 
 def record(method, dataset, seed, value, protocol="honest", split=None, changes=None, fingerprint=None, **more):
     run = Run.of(method, dataset, split, seed, changes, protocol)
     made = {
-        "run_id": f"{run.id}-{fingerprint}",
+        "run_id": f"{run.id}-{fingerprint}" if fingerprint else run.id,
         "run": {**run.__dict__},
         "status": "ok",
         "metric": "acc",
@@ -422,7 +422,7 @@ def test_the_page_says_the_same_in_every_form():
     assert cell["mean"] == pytest.approx(0.9)
     assert cell["values"] == {"0": 0.8, "1": 0.9, "2": 1.0}
     assert plain["bias"][0]["bias"] == pytest.approx(7.5)
-    assert plain["ranks"] is None
+    assert plain["ranks"] == {}
     assert plain["published"]["comparisons"] == []
     assert Page.of(TABLE).plain()["published"] is None
 
@@ -443,22 +443,24 @@ HONEST = {"selection": {"legacy": False}}
 
 
 def test_the_leaderboard_names_what_is_missing_and_what_beats_a_method(board, tmp_path):
-    store = Store(tmp_path / "quickstart")
-    for dataset, seeds in (("digits-knn", 3), ("csbm-homophilic", 2), ("csbm-heterophilic", 3)):
+    store = Store(tmp_path / "planetoid")
+    for dataset, split, seeds in (("cora", "public", 5), ("citeseer", "public", 4), ("cora", "random-10-10-80", 5)):
         for seed in range(seeds):
-            store.append(record("grace", dataset, seed, 0.5 + seed / 100, fingerprint="f", **HONEST))
-            store.append(record("raw", dataset, seed, 0.6 + seed / 100, fingerprint="f", **HONEST))
+            store.append(record("grace", dataset, seed, 0.5 + seed / 100, split=split, **HONEST))
+            store.append(record("raw", dataset, seed, 0.6 + seed / 100, split=split, **HONEST))
+    # other settings than those of the suite are no record of its cell
+    store.append(record("dgi", "cora", 0, 0.5, split="public", changes={"dim": 8}, **HONEST))
     text = board.leaderboard(tmp_path)
     assert text == board.leaderboard(tmp_path)
-    assert "## quickstart\n" in text
-    assert "| grace | digits-knn · random-10-10-80 · acc | -10.00 | no | raw |" in text
+    assert "## planetoid\n" in text
+    assert "| grace | cora · public · acc | -10.00 | no | raw |" in text
     missing = text[text.index("### Not run") : text.index("## All suites together")].splitlines()
-    digits = next(line for line in missing if line.startswith("| digits-knn"))
-    assert "cca-ssg, dgi, majority" in digits
-    assert "grace" not in digits
-    homophilic = next(line for line in missing if line.startswith("| csbm-homophilic"))
-    assert "grace (2 of 3 seeds)" in homophilic
-    assert "| cora | every method |" in text[text.index("### Without any record") :]
+    cora = next(line for line in missing if line.startswith("| cora · public"))
+    assert "cca-ssg, dgi, majority" in cora
+    assert "grace" not in cora
+    citeseer = next(line for line in missing if line.startswith("| citeseer"))
+    assert "grace (4 of 5 seeds)" in citeseer
+    assert "| pubmed | every method |" in text[text.index("### Without a score") :]
 
 
 def test_a_folder_that_is_no_suite_lists_its_holes(board, tmp_path):
