@@ -299,12 +299,20 @@ def bench_run(
     suite: Annotated[str, typer.Argument(help="Name of a suite, or path of a TOML file.")],
     out: Folder = Path("runs"),
     jobs: Annotated[int, typer.Option(help="Processes; they share the cores.")] = 1,
+    method: Annotated[list[str] | None, typer.Option(help="Only this method, beside the controls; repeatable.")] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="Only this data set; repeatable.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Only the first so many seeds.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be run, and run nothing.")] = False,
 ) -> None:
-    """Run a suite; what is already recorded is not run again, so an interrupted bench resumes by itself."""
-    runs = find_suite(suite).runs()
+    """Run a suite or a part of it; what is already recorded is not run again, so an interrupted bench resumes."""
+    runs = find_suite(suite).runs(method or (), dataset or (), seeds)
     store = Store(out)
-    todo = len(pending(runs, store))
+    missing = pending(runs, store)
+    todo = len(missing)
     _err.print(f"{suite}: {len(runs)} cells, {len(runs) - todo} already recorded, {todo} to run; records in {out}")
+    if dry_run:
+        _print_rows([_cell(run) for run in missing], as_json=False)
+        return
     with _progress(quiet=todo == 0, cells=todo) as (progress, watch):
 
         def began(cell: Run) -> None:
@@ -325,6 +333,17 @@ def bench_run(
         raise RunFailedError(f"{failed} runs failed; their records say why")
 
 
+def _cell(run: Run) -> dict[str, object]:
+    return {
+        "method": run.method,
+        "data set": run.dataset,
+        "split": run.split,
+        "probe": run.probe["name"],
+        "protocol": run.protocol,
+        "seed": run.seed,
+    }
+
+
 @bench_app.command("report")
 def bench_report(
     folder: Annotated[Path, typer.Argument(metavar="DIR")],
@@ -338,7 +357,7 @@ def bench_report(
     """Print the table of a folder of records (means, 95 % intervals, noise, controls) and what follows from it."""
     if against not in (None, "published"):
         raise UnknownNameError("comparison", str(against), ["published"])
-    page = Page.of(Store(folder).read(), published=against is not None)
+    page = Page.of(records_below(folder), published=against is not None)
     if markdown is not None:
         _write(markdown, page.markdown())
     if html is not None:

@@ -25,6 +25,7 @@ __all__ = [
     "is_symmetric",
     "normalised_adjacency",
     "row_normalised",
+    "standardised",
     "symmetrised",
     "undirected_ids",
     "unit_rows",
@@ -178,6 +179,19 @@ def row_normalised(x: Tensor) -> Tensor:
     """
     total = x.abs().sum(1, keepdim=True)
     return torch.where(total > 0, x / total.clamp(min=torch.finfo(x.dtype).tiny), torch.zeros_like(x))
+
+
+def standardised(x: Tensor) -> Tensor:
+    r"""Bring every column to mean 0 and (population) standard deviation 1; constant columns become 0.
+
+    .. math:: \hat x_{vf} = (x_{vf} - \mu_f) / \sigma_f
+
+    Example:
+        >>> standardised(torch.tensor([[1.0, 3.0], [5.0, 3.0]])).tolist()
+        [[-1.0, 0.0], [1.0, 0.0]]
+    """
+    spread, mean = torch.std_mean(x, dim=0, correction=0)
+    return torch.where(spread > 0, (x - mean) / torch.where(spread > 0, spread, 1.0), 0.0)
 
 
 def unit_rows(x: Tensor) -> Tensor:

@@ -110,6 +110,8 @@ def _applies(row: str, column: Column) -> bool:
     recipe, spec = entries("methods").get(method_of(row)), entries("datasets").get(column.dataset)
     if recipe is None or spec is None:
         return True
+    if column.protocol == "legacy" and (recipe.control or recipe.supervised):
+        return False  # no epoch to select
     # what learns from labels, and what ignores the embedding, has no probe to choose
     usual = column.probe == "logistic" or not (recipe.supervised or recipe.probe == "majority")
     return spec.level in recipe.levels and usual

@@ -242,6 +242,7 @@ def execute(run: Run, watch: Watch | None = None, kept: list[Trained] | None = N
     except GraphclError as error:
         record.update(status="error", error=str(error), kind=type(error).__name__)
     except Exception as error:  # one broken cell must not lose the others; the record says what happened
+        record = {"run_id": run.id, "run": asdict(run)}
         record.update(
             status="error",
             error=f"{type(error).__name__}: {error}",

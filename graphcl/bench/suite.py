@@ -1,6 +1,7 @@
 """A suite is a list of methods and data sets in a TOML file; the controls are always among the methods."""
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -59,8 +60,17 @@ class Suite(Config):
     protocol: str = "honest"
     probe: str = ""
 
-    def runs(self) -> list[Run]:
-        """All cells, ordered by data set, then seed, then method, so that early results already compare methods."""
+    def runs(self, methods: Sequence[str] = (), datasets: Sequence[str] = (), seeds: int | None = None) -> list[Run]:
+        """The cells, ordered by data set, then seed, then method, so that early results already compare methods.
+
+        Args:
+            methods: only these, and the controls; none given takes all.
+            datasets: only these; none given takes all.
+            seeds: only the first so many.
+
+        Raises:
+            UnknownNameError: a method or data set that the suite does not have.
+        """
         recipes: dict[str, type[Recipe]] = entries("methods")
         every = "all" in self.methods
         chosen = tuple(recipes) if every else self.methods
@@ -71,12 +81,24 @@ class Suite(Config):
         for name in self.settings:
             if name not in chosen and not recipes[name].control:
                 raise RequestError(f"suite {self.name}: settings for '{name}', which is not among its methods; add it")
+        # what trains nothing has no epoch to select
         controls = [name for name, recipe in recipes.items() if recipe.control and name not in chosen]
+        controls = controls if self.protocol == "honest" else []
+        for kind, wanted, there in (
+            ("method", methods, [*chosen, *controls]),
+            ("data set", datasets, list(dict.fromkeys(task.dataset for task in self.tasks))),
+        ):
+            for name in wanted:
+                if name not in there:
+                    raise UnknownNameError(f"{kind} of suite {self.name}", name, there)
+        chosen = tuple(name for name in chosen if not methods or name in methods)
         made = []
         for task in self.tasks:
+            if datasets and task.dataset not in datasets:
+                continue
             level = find_dataset(task.dataset).level
             here = [name for name in chosen if not every or self._takes(recipes[name], level, task)]
-            for seed in range(self.seeds):
+            for seed in range(min(self.seeds, seeds or self.seeds)):
                 made += [
                     Run.of(
                         name,

@@ -37,6 +37,7 @@ from .mvgrl_graph import MvgrlGraph as MvgrlGraph
 from .mvgrl_graph import MvgrlGraphMethod as MvgrlGraphMethod
 from .pro_gcl import ProGcl as ProGcl
 from .pro_gcl import ProGclMethod as ProGclMethod
+from .recipe import FeatureScale as FeatureScale
 from .recipe import Method as Method
 from .recipe import Paper as Paper
 from .recipe import Recipe as Recipe
@@ -63,6 +64,7 @@ __all__ = [
     "Dgi",
     "DgiMethod",
     "Epagcl",
+    "FeatureScale",
     "Gca",
     "GclSpan",
     "GclSpanMethod",

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from graphcl.encoders.gcn import GCN
 from graphcl.encoders.mlp import MLP
 from graphcl.encoders.moving_average import follow, momentum_at
 from graphcl.graph import GraphShape
-from graphcl.methods.recipe import Method, Paper, Recipe
+from graphcl.methods.recipe import FeatureScale, Method, Paper, Recipe
 from graphcl.methods.two_view import encode
 from graphcl.objectives.cosine import bootstrap_cosine
 from graphcl.ops.linear import dense_linear
@@ -78,7 +78,7 @@ class Afgrl(Recipe):
     runs: Size = 5
     iterations: Size = 20
     momentum: Rate = 0.9
-    features: Literal["raw", "row"] = "raw"
+    features: FeatureScale = "raw"
     plan: Plan = Plan(epochs=20, lr=1e-3, weight_decay=1e-5, optimiser="adamw")
 
     def assemble(self, shape: GraphShape) -> "AfgrlMethod":

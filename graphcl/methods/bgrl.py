@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from graphcl.encoders.gcn import GCN
 from graphcl.encoders.mlp import MLP
 from graphcl.encoders.moving_average import follow, momentum_at
 from graphcl.graph import GraphShape
-from graphcl.methods.recipe import Method, Paper, Recipe
+from graphcl.methods.recipe import FeatureScale, Method, Paper, Recipe
 from graphcl.methods.two_view import encode
 from graphcl.objectives.cosine import BootstrapCosine
 from graphcl.plan import Plan
@@ -73,7 +73,7 @@ class Bgrl(Recipe):
             "plan": {"epochs": 10_000, "lr": 1e-5},
         },
         "wiki-cs": {
-            "dim": 256, "edge_dropout": [0.2, 0.3], "feature_mask": [0.2, 0.1],
+            "dim": 256, "edge_dropout": [0.2, 0.3], "feature_mask": [0.2, 0.1], "features": "standard",
             "plan": {"epochs": 10_000, "lr": 5e-4},
         },
     }  # fmt: skip
@@ -84,7 +84,7 @@ class Bgrl(Recipe):
     feature_mask: tuple[BelowOne, BelowOne] = (0.5, 0.4)
     momentum: Rate = 0.99
     statistics: Rate = 0.01
-    features: Literal["raw", "row"] = "row"
+    features: FeatureScale = "row"
     plan: Plan = Plan(epochs=300, lr=5e-4, weight_decay=1e-5, optimiser="adamw", warmup=0.1, decay="cosine")
 
     def assemble(self, shape: GraphShape) -> "BgrlMethod":

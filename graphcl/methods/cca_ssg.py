@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -12,7 +12,7 @@ from graphcl.augment.features import FeatureMask
 from graphcl.config import BelowOne, NonNegative, Size
 from graphcl.encoders.gcn import GCN
 from graphcl.graph import GraphShape
-from graphcl.methods.recipe import Paper, Recipe
+from graphcl.methods.recipe import FeatureScale, Paper, Recipe
 from graphcl.methods.two_view import TwoView
 from graphcl.objectives.redundancy import CCA
 from graphcl.plan import Plan
@@ -63,7 +63,7 @@ class CcaSsg(Recipe):
     edge_dropout: BelowOne = 0.4
     feature_mask: BelowOne = 0.1
     decorrelation: NonNegative = 1e-3
-    features: Literal["raw", "row"] = "row"
+    features: FeatureScale = "row"
     plan: Plan = Plan(epochs=50, lr=1e-3)
 
     def assemble(self, shape: GraphShape) -> TwoView:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from graphcl.augment.features import FeatureShuffle
 from graphcl.config import Size
 from graphcl.encoders.gcn import GCN, Activation
 from graphcl.graph import GraphShape
-from graphcl.methods.recipe import Method, Paper, Recipe
+from graphcl.methods.recipe import FeatureScale, Method, Paper, Recipe
 from graphcl.methods.two_view import encode
 from graphcl.objectives.node_graph import NodeGraphBCE
 from graphcl.plan import Plan
@@ -46,7 +46,7 @@ class Dgi(Recipe):
     dim: Size = 512
     layers: Size = 1
     act: Activation = "prelu"
-    features: Literal["raw", "row"] = "row"
+    features: FeatureScale = "row"
     plan: Plan = Plan(epochs=1000, lr=1e-3, patience=20)
 
     def assemble(self, shape: GraphShape) -> "DgiMethod":

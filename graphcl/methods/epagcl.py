@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from graphcl.augment.composition import Chain
 from graphcl.augment.error_passing import ErrorPassingEdgeAddition, ErrorPassingEdgeDropout
@@ -11,7 +11,7 @@ from graphcl.config import BelowOne, Positive, Rate, Size
 from graphcl.encoders.gcn import GCN, Activation
 from graphcl.encoders.mlp import MLP
 from graphcl.graph import GraphShape
-from graphcl.methods.recipe import Paper, Recipe
+from graphcl.methods.recipe import FeatureScale, Paper, Recipe
 from graphcl.methods.two_view import TwoView
 from graphcl.objectives.contrast import InfoNCE
 from graphcl.plan import Plan
@@ -68,7 +68,7 @@ class Epagcl(Recipe):
     edge_addition: tuple[Rate, Rate] = (0.05, 0.0)
     feature_mask: tuple[BelowOne, BelowOne] = (0.1, 0.1)
     temperature: Positive = 0.3
-    features: Literal["raw", "row"] = "row"
+    features: FeatureScale = "row"
     plan: Plan = Plan(epochs=500, lr=1e-3, weight_decay=1e-4)
 
     def assemble(self, shape: GraphShape) -> TwoView:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from graphcl.augment.adaptive import AdaptiveEdgeDropout, AdaptiveFeatureMask, Centrality
 from graphcl.augment.composition import Chain
@@ -10,7 +10,7 @@ from graphcl.config import BelowOne, Positive, Size
 from graphcl.encoders.gcn import GCN, Activation
 from graphcl.encoders.mlp import MLP
 from graphcl.graph import GraphShape
-from graphcl.methods.recipe import Paper, Recipe
+from graphcl.methods.recipe import FeatureScale, Paper, Recipe
 from graphcl.methods.two_view import TwoView
 from graphcl.objectives.contrast import InfoNCE
 from graphcl.plan import Plan
@@ -109,7 +109,7 @@ class Gca(Recipe):
     feature_mask: tuple[BelowOne, BelowOne] = (0.1, 0.0)
     cutoff: BelowOne = 0.7
     temperature: Positive = 0.4
-    features: Literal["raw", "row"] = "row"
+    features: FeatureScale = "row"
     plan: Plan = Plan(epochs=3000, lr=1e-2, weight_decay=1e-5)
 
     def assemble(self, shape: GraphShape) -> TwoView:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from graphcl.augment.spectrum import SpectralPerturbation
 from graphcl.config import BelowOne, Rate, Size
 from graphcl.encoders.gcn import GCN, Activation
 from graphcl.graph import GraphShape
-from graphcl.methods.recipe import Method, Paper, Recipe
+from graphcl.methods.recipe import FeatureScale, Method, Paper, Recipe
 from graphcl.methods.two_view import encode
 from graphcl.objectives.node_graph import NodeGraphBCE
 from graphcl.plan import Plan
@@ -59,7 +59,7 @@ class GclSpan(Recipe):
     budget: Rate = 0.3
     steps: Size = 40
     feature_mask: BelowOne = 0.4
-    features: Literal["raw", "row"] = "row"
+    features: FeatureScale = "row"
     plan: Plan = Plan(epochs=200, lr=1e-4)
 
     def assemble(self, shape: GraphShape) -> "GclSpanMethod":

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from graphcl.augment.composition import Chain
 from graphcl.augment.edges import MessageDropout
@@ -11,7 +11,7 @@ from graphcl.config import BelowOne, Positive, Size
 from graphcl.encoders.gcn import GCN, Activation
 from graphcl.encoders.mlp import MLP
 from graphcl.graph import GraphShape
-from graphcl.methods.recipe import Paper, Recipe
+from graphcl.methods.recipe import FeatureScale, Paper, Recipe
 from graphcl.methods.two_view import TwoView
 from graphcl.objectives.contrast import InfoNCE
 from graphcl.plan import Plan
@@ -84,7 +84,7 @@ class Grace(Recipe):
     edge_dropout: tuple[BelowOne, BelowOne] = (0.2, 0.4)
     feature_mask: tuple[BelowOne, BelowOne] = (0.3, 0.4)
     temperature: Positive = 0.5
-    features: Literal["raw", "row"] = "row"
+    features: FeatureScale = "row"
     plan: Plan = Plan(epochs=200, lr=5e-4, weight_decay=1e-5)
 
     def assemble(self, shape: GraphShape) -> TwoView:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.utils import add_remaining_self_loops
@@ -16,11 +15,11 @@ from graphcl.encoders.gcn import GCN, Activation
 from graphcl.encoders.mlp import MLP
 from graphcl.encoders.moving_average import follow
 from graphcl.errors import DataError
-from graphcl.graph import GraphShape
-from graphcl.methods.recipe import Method, Paper, Recipe
+from graphcl.graph import GraphShape, unit_rows
+from graphcl.methods.recipe import FeatureScale, Method, Paper, Recipe
 from graphcl.methods.two_view import encode
+from graphcl.objectives.asymmetric import asymmetric_info_nce
 from graphcl.ops.linear import dense_linear
-from graphcl.ops.pairwise import logsumexp_within, pair_products
 from graphcl.plan import Plan
 
 __all__ = ["GraphAcl", "GraphAclMethod"]
@@ -100,7 +99,7 @@ class GraphAcl(Recipe):
     temperature: Positive = 0.5
     momentum: Rate = 0.9
     negatives: Size | None = None
-    features: Literal["raw", "row"] = "row"
+    features: FeatureScale = "row"
     plan: Plan = Plan(epochs=50, lr=5e-4)
 
     def prepare(self, data: Data) -> Data:
@@ -167,32 +166,28 @@ class GraphAclMethod(Method):
         """One term: neighbours told from all nodes."""
         online = encode(self.encoder, batch)
         with torch.no_grad():
-            aimed = _unit(encode(self.target, batch))
-        pairs, weight = self._neighbours(batch)
-        near = pair_products(_unit(self.predictor(online)), aimed, pairs) / self.temperature
-        far = self._far(_unit(online), generator)
-        return {"contrast": (weight.to(near.dtype) * F.softplus(far[pairs[0]] - near)).sum()}
-
-    def _neighbours(self, batch: Data) -> tuple[Tensor, Tensor]:
-        """Pairs (node, neighbour), and the share of each in the mean over nodes of means over neighbours."""
+            aimed = encode(self.target, batch)
         edges, weight = batch.edge_index, batch.get("edge_weight")
-        weight = torch.ones(edges.size(1), device=edges.device) if weight is None else weight.detach()
         if self.encoder.self_loops:
             edges, weight = add_remaining_self_loops(edges, weight, num_nodes=batch.num_nodes)
-        node = edges[1]
-        total = weight.new_zeros(batch.num_nodes).index_add_(0, node, weight)
-        share = weight / torch.where(total > 0, total, 1.0)[node]
-        return edges.flip(0), share / (total > 0).sum().clamp(min=1)
-
-    def _far(self, z: Tensor, generator: torch.Generator) -> Tensor:
-        if self.negatives is None:
-            return logsumexp_within(z * self.temperature**-0.5, include_self=True)
-        n = z.size(0)
-        shape = (n, self.negatives)
-        drawn = torch.randint(n, shape, generator=generator, device=generator.device).to(z.device)
-        node = torch.arange(n, device=z.device)[:, None].expand(shape)
-        products = pair_products(z, z, torch.stack([node.flatten(), drawn.flatten()]))
-        return torch.logsumexp(products.view(shape) / self.temperature, 1)
+        drawn = None
+        if self.negatives is not None:
+            n = online.size(0)
+            drawn = torch.randint(n, (n, self.negatives), generator=generator, device=generator.device)
+        # a node without features and neighbours is zero until a bias moves: it has no cosine
+        predicted, aimed, online = (unit_rows(h) for h in (self.predictor(online), aimed, online))
+        return {
+            "contrast": asymmetric_info_nce(
+                predicted,
+                aimed,
+                online,
+                edges.flip(0),
+                None if drawn is None else drawn.to(online.device),
+                self.temperature,
+                weight=None if weight is None else weight.detach(),
+                similarity="dot",
+            )
+        }
 
     def embed(self, batch: Data) -> Tensor:
         """The trained encoder's output."""
@@ -201,10 +196,3 @@ class GraphAclMethod(Method):
     def after_step(self, progress: float) -> None:
         """Let the target follow."""
         follow(self.target, self.encoder, self.momentum)
-
-
-def _unit(h: Tensor) -> Tensor:
-    # a node without features and neighbours is zero until a bias moves: it has no direction, and no gradient of one
-    length = h.norm(dim=1, keepdim=True)
-    some = length > 0
-    return torch.where(some, h / torch.where(some, length, 1.0), 0.0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -12,7 +12,7 @@ from graphcl.augment.features import FeatureMask
 from graphcl.config import BelowOne, NonNegative, Rate, Size
 from graphcl.encoders.gcn import GCN
 from graphcl.graph import GraphShape
-from graphcl.methods.recipe import Paper, Recipe
+from graphcl.methods.recipe import FeatureScale, Paper, Recipe
 from graphcl.methods.two_view import TwoView
 from graphcl.objectives.redundancy import BarlowTwins
 from graphcl.plan import Plan
@@ -71,7 +71,7 @@ class GraphBarlowTwins(Recipe):
     feature_mask: BelowOne = 0.1
     decorrelation: NonNegative | None = None
     statistics: Rate = 0.01
-    features: Literal["raw", "row"] = "row"
+    features: FeatureScale = "row"
     plan: Plan = Plan(epochs=50, lr=5e-4, weight_decay=1e-5, optimiser="adamw", warmup=0.1, decay="cosine")
 
     def assemble(self, shape: GraphShape) -> TwoView:

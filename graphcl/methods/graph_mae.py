@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import annotated_types
 import torch
@@ -16,7 +16,7 @@ from graphcl.encoders.gcn import Activation, activation, normalisation
 from graphcl.encoders.pooling import Readout, readout
 from graphcl.errors import DataError
 from graphcl.graph import GraphShape
-from graphcl.methods.recipe import Method, Paper, Recipe
+from graphcl.methods.recipe import FeatureScale, Method, Paper, Recipe
 from graphcl.methods.two_view import encode
 from graphcl.objectives.cosine import scaled_cosine_error
 from graphcl.ops.linear import dense_linear
@@ -105,7 +105,7 @@ class GraphMae(Recipe):
     dropout: BelowOne = 0.2
     attention_dropout: BelowOne = 0.1
     pooling: Readout = "mean"
-    features: Literal["raw", "row"] = "row"
+    features: FeatureScale = "row"
     plan: Plan = Plan(epochs=500, lr=1e-3, weight_decay=2e-4, decay="cosine")
 
     def assemble(self, shape: GraphShape) -> "GraphMaeMethod":

@@ -1,7 +1,7 @@
 """VICReg on graphs: two views agree, no dimension collapses, no two dimensions vary together; no negatives."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import nn
 
@@ -12,7 +12,7 @@ from graphcl.config import BelowOne, NonNegative, Rate, Size
 from graphcl.encoders.gcn import GCN
 from graphcl.encoders.mlp import MLP
 from graphcl.graph import GraphShape
-from graphcl.methods.recipe import Paper, Recipe
+from graphcl.methods.recipe import FeatureScale, Paper, Recipe
 from graphcl.methods.two_view import TwoView
 from graphcl.objectives.redundancy import VICReg
 from graphcl.plan import Plan
@@ -61,7 +61,7 @@ class GraphVicreg(Recipe):
     variance: NonNegative = 25.0
     covariance: NonNegative = 1.0
     statistics: Rate = 0.01
-    features: Literal["raw", "row"] = "row"
+    features: FeatureScale = "row"
     plan: Plan = Plan(epochs=50, lr=5e-4, weight_decay=1e-5, optimiser="adamw", warmup=0.1, decay="cosine")
 
     def assemble(self, shape: GraphShape) -> TwoView:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import annotated_types
 import torch
@@ -15,7 +15,7 @@ from graphcl.augment.features import FeatureShuffle
 from graphcl.config import NonNegative, Size
 from graphcl.encoders.gcn import GCN
 from graphcl.graph import GraphShape
-from graphcl.methods.recipe import Method, Paper, Recipe
+from graphcl.methods.recipe import FeatureScale, Method, Paper, Recipe
 from graphcl.methods.two_view import encode
 from graphcl.objectives.node_graph import NodeGraphBCE
 from graphcl.ops.linear import feature_linear
@@ -41,7 +41,7 @@ class Mvgrl(Recipe):
         0.001, 20 epochs of patience on the training loss. The paper's projection heads are absent from it at node
         level, and here. It trains on four blocks of 2000 consecutive nodes at a time with all N² entries of the
         diffusion; here each step sees the whole graph, and the diffusion keeps its large entries, without another
-        normalisation.
+        normalisation. It also adds the self-loops of the adjacency twice; here once, as the paper writes.
 
     Example:
         >>> Mvgrl().teleport
@@ -60,7 +60,7 @@ class Mvgrl(Recipe):
     teleport: Annotated[float, annotated_types.Interval(gt=0.0, le=1.0)] = 0.2
     k: Size | None = 32
     threshold: NonNegative = 0.0
-    features: Literal["raw", "row"] = "row"
+    features: FeatureScale = "row"
     plan: Plan = Plan(epochs=3000, lr=1e-3, patience=20)
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from graphcl.encoders.gcn import GCN, Activation
 from graphcl.encoders.mlp import MLP
 from graphcl.errors import RequestError
 from graphcl.graph import GraphShape
-from graphcl.methods.recipe import Paper, Recipe
+from graphcl.methods.recipe import FeatureScale, Paper, Recipe
 from graphcl.methods.two_view import TwoView, encode
 from graphcl.objectives.contrast import InfoNCE
 from graphcl.objectives.mixture import BetaMixture, fit_beta_mixture, mixture_info_nce, sampled_similarities
@@ -106,7 +106,7 @@ class ProGcl(Recipe):
     temperature: Positive = 0.2
     begin: BelowOne = 0.2
     prior: BelowOne = 0.05
-    features: Literal["raw", "row"] = "row"
+    features: FeatureScale = "row"
     plan: Plan = Plan(epochs=2000, lr=1e-2, weight_decay=1e-5)
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ builds a `Method`, the modules and the loss, which knows no optimiser, device, f
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +15,13 @@ from torch_geometric.data import Data
 
 from graphcl.config import Config, updated
 from graphcl.errors import RequestError
-from graphcl.graph import GraphShape, is_symmetric, row_normalised, symmetrised
+from graphcl.graph import GraphShape, is_symmetric, row_normalised, standardised, symmetrised
 from graphcl.plan import Plan
 from graphcl.seeding import Stream
 
-__all__ = ["Method", "Paper", "Recipe"]
+__all__ = ["FeatureScale", "Method", "Paper", "Recipe"]
+
+FeatureScale: TypeAlias = Literal["raw", "row", "standard"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,9 @@ class Recipe(Config, ABC):
     """Hyper-parameters of one paper.
 
     Args:
-        features: what is done to the features first: nothing (``raw``), or each row divided by its sum (``row``).
+        features: what is done to the features first: nothing (``raw``), each row divided by its absolute sum (``row``:
+            for features that are not negative that of PyG's ``NormalizeFeatures``, which divides by the plain sum), or
+            each column brought to mean 0 and deviation 1 over the nodes (``standard``).
         plan: epochs and rates.
     """
 
@@ -97,7 +101,7 @@ class Recipe(Config, ABC):
     probe: ClassVar[str] = "logistic"
     """Catalogue name of the probe that scores it."""
 
-    features: Literal["raw", "row"] = "raw"
+    features: FeatureScale = "raw"
     plan: Plan = Plan()
 
     @classmethod
@@ -118,6 +122,8 @@ class Recipe(Config, ABC):
             out = symmetrised(out)
         if self.features == "row":
             out.x = row_normalised(out.x)
+        elif self.features == "standard":
+            out.x = standardised(out.x)
         return out
 
     def build(self, shape: GraphShape, generator: torch.Generator) -> Method:

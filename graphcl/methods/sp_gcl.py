@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,7 @@ from graphcl.config import BelowOne, Size
 from graphcl.encoders.gcn import GCN, Activation, Norm, activation, normalisation
 from graphcl.encoders.mlp import MLP
 from graphcl.graph import GraphShape
-from graphcl.methods.recipe import Method, Paper, Recipe
+from graphcl.methods.recipe import FeatureScale, Method, Paper, Recipe
 from graphcl.methods.two_view import encode
 from graphcl.objectives.spectral import spectral_contrast
 from graphcl.ops.pairwise import nearest
@@ -107,7 +107,7 @@ class SpGcl(Recipe):
     sample: Size = 512
     positives: Size = 5
     negatives: Size = 100
-    features: Literal["raw", "row"] = "row"
+    features: FeatureScale = "row"
     plan: Plan = Plan(epochs=500, lr=1e-3, weight_decay=1e-4, optimiser="adamw")
 
     def assemble(self, shape: GraphShape) -> "SpGclMethod":

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import annotated_types
 import torch
@@ -14,7 +14,7 @@ from torch_geometric.data import Data
 from graphcl.augment.features import FeatureDropout
 from graphcl.config import BelowOne, NonNegative, Size
 from graphcl.graph import GraphShape
-from graphcl.methods.recipe import Method, Paper, Recipe
+from graphcl.methods.recipe import FeatureScale, Method, Paper, Recipe
 from graphcl.objectives.margin import distance_bound, row_distances, triplet_margin
 from graphcl.ops.linear import feature_linear
 from graphcl.ops.propagate import gcn_operator, gcn_propagate
@@ -91,7 +91,7 @@ class Sugrl(Recipe):
     structure: NonNegative = 10.0
     neighbourhood: NonNegative = 10.0
     bound: NonNegative = 1.0
-    features: Literal["raw", "row"] = "row"
+    features: FeatureScale = "row"
     plan: Plan = Plan(epochs=500, lr=5e-3, weight_decay=5e-5)
 
     def assemble(self, shape: GraphShape) -> "SugrlMethod":

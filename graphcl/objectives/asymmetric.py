@@ -15,7 +15,7 @@ from torch import Tensor
 from graphcl.config import Positive
 from graphcl.errors import RequestError
 from graphcl.objectives.objective import Objective
-from graphcl.objectives.rows import listed, scaled
+from graphcl.objectives.rows import Similarity, listed, scaled
 from graphcl.ops.pairwise import logsumexp_within, pair_products
 
 __all__ = ["AsymmetricInfoNCE", "asymmetric_info_nce"]
@@ -29,12 +29,14 @@ def asymmetric_info_nce(
     sampled: Tensor | None = None,
     temperature: float | Tensor = 0.5,
     *,
+    weight: Tensor | None = None,
+    similarity: Similarity = "cosine",
     precision: torch.dtype | None = None,
 ) -> Tensor:
     r"""Predictions are drawn to the targets of the neighbours, embeddings are pushed apart.
 
     .. math::
-        L = \frac{1}{|V^+|} \sum_{i \in V^+} \frac{1}{|P_i|} \sum_{j \in P_i} -\log
+        L = \frac{1}{|V^+|} \sum_{i \in V^+} \sum_{j \in P_i} \frac{w_{ij}}{\sum_{k \in P_i} w_{ik}} \cdot -\log
         \frac{e^{\cos(q_i, u_j)/\tau}}{e^{\cos(q_i, u_j)/\tau} + \sum_{k \in Q_i} e^{\cos(h_i, h_k)/\tau}}
 
     where :math:`V^+` are the nodes with a positive. Nodes that share neighbours become alike, whether or not they are
@@ -49,13 +51,17 @@ def asymmetric_info_nce(
             with row i.
         sampled: Q as ``int64 [N, S]``, the rows of ``h`` that are the negatives of each node.
         temperature: :math:`\tau > 0`, a number or a learnable scalar.
+        weight: :math:`w \ge 0` of each positive, ``[P]``; ``None`` weighs all alike. A node whose positives all weigh 0
+            has none.
+        similarity: ``"cosine"``, or ``"dot"`` for plain products: rows that may be zero are brought to length one by
+            the caller.
         precision: as in `info_nce`, for the negatives.
 
     Returns:
         A scalar; float32 for 16-bit input.
 
     Raises:
-        RequestError: as `info_nce`; an index is out of range.
+        RequestError: as `info_nce`; an index is out of range, or the weights are not one for each positive.
 
     Reference:
         Xiao et al., Simple and asymmetric graph contrastive learning without augmentations (GraphACL), NeurIPS 2023.
@@ -67,14 +73,18 @@ def asymmetric_info_nce(
         >>> round(asymmetric_info_nce(z, z, z, temperature=1.0).item(), 4)  # log(2e + 2) - 1
         1.0064
     """
-    h, _, kept = scaled(h, h, temperature, "cosine", precision)
-    q, u, _ = scaled(prediction, target, temperature, "cosine", precision)
+    h, _, kept = scaled(h, h, temperature, similarity, precision)
+    q, u, _ = scaled(prediction, target, temperature, similarity, precision)
     n = h.size(0)
     if h.shape != q.shape:
         raise RequestError(
             f"predictions have shape {list(q.shape)} and embeddings {list(h.shape)}; both must be [N, D]"
         )
     i, j = listed(positives, n, n, h.device)
+    if weight is None:
+        weight = h.new_ones(i.numel())
+    elif weight.shape != i.shape or not weight.is_floating_point() or not bool((weight >= 0).all()):
+        raise RequestError(f"weights are {weight.dtype} {list(weight.shape)}; expected floats from 0, [{i.numel()}]")
     score = pair_products(q, u, torch.stack([i, j]))
     if sampled is None:
         negative = logsumexp_within(h, include_self=True, precision=kept)
@@ -84,8 +94,9 @@ def asymmetric_info_nce(
         each = torch.arange(n, device=h.device).repeat_interleave(sampled.size(1))
         negative = pair_products(h, h, torch.stack([each, sampled.flatten()])).view(n, -1).logsumexp(1)
     loss = F.softplus(negative[i] - score, threshold=40)
-    count = torch.bincount(i, minlength=n)
-    return (loss / count[i]).sum() / int((count > 0).sum())
+    total = weight.new_zeros(n).index_add(0, i, weight)
+    share = weight / torch.where(total > 0, total, 1.0)[i]
+    return (share.to(loss.dtype) * loss).sum() / (total > 0).sum().clamp(min=1)
 
 
 @dataclass(frozen=True)

@@ -304,6 +304,13 @@ plan.epochs = 3
 
 def test_a_bench_runs_reports_and_is_not_run_again(call, tmp_path):
     (tmp_path / "small.toml").write_text(SUITE)
+    code, out, err = call("bench", "run", "small.toml", "--out", "runs", "--seeds", "1", "--dry-run")
+    assert code == 0
+    assert "small.toml: 6 cells, 0 already recorded, 6 to run; records in runs" in err
+    assert [line.split() for line in out.splitlines() if line.startswith("dgi")] == [
+        ["dgi", "karate", "few-4", "logistic", "honest", "0"]
+    ]
+    assert not Path("runs").exists()
     code, out, err = call("bench", "run", "small.toml", "--out", "runs")
     assert code == 0
     assert "small.toml: 12 cells, 0 already recorded, 12 to run; records in runs" in err
@@ -347,7 +354,7 @@ def small_runs(call, tmp_path):
     (tmp_path / "honest.toml").write_text(SUITE)
     (tmp_path / "legacy.toml").write_text(f'protocol = "legacy"\n{SUITE}')
     assert call("bench", "run", "honest.toml", "--out", "runs/honest")[0] == 0
-    shutil.copytree("runs/honest", "runs/both")
+    shutil.copytree("runs/honest", "runs/both", ignore=shutil.ignore_patterns(".lock"))
     assert call("bench", "run", "legacy.toml", "--out", "runs/both")[0] == 0
 
 

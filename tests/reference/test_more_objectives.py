@@ -283,6 +283,10 @@ def test_one_row_is_enough_where_nothing_is_told_apart():
         (lambda: bootstrap_cosine(draw(0, 3, 2), draw(1, 3, 2), torch.empty(2, 0).long()), "P > 0"),
         (lambda: asymmetric_info_nce(draw(0, 3, 2), draw(1, 3, 2), draw(2, 4, 2)), r"both must be \[N, D\]"),
         (
+            lambda: asymmetric_info_nce(draw(0, 3, 2), draw(1, 3, 2), draw(2, 3, 2), weight=-torch.ones(3)),
+            r"expected floats from 0, \[3\]",
+        ),
+        (
             lambda: asymmetric_info_nce(draw(0, 3, 2), draw(1, 3, 2), draw(2, 3, 2), sampled=torch.zeros(2, 3).long()),
             r"expected int64 \[3, S\]",
         ),
@@ -680,6 +684,10 @@ def test_asymmetric_by_hand():
     assert asymmetric_info_nce(q, u, z, edges, temperature=1.0).item() == near((of_0 + of_1) / 2)
     # a node without neighbours is left out of the mean
     assert asymmetric_info_nce(q, u, z, edges[:, :2], temperature=1.0).item() == near(of_0)
+    # weights 3 : 1 of the two neighbours; a positive of weight 0 is none
+    heavy = tensor([3, 1, 0])
+    of_0 = -0.75 * math.log(e / (e + e + 1)) - 0.25 * math.log(1 / (1 + e + 1))
+    assert asymmetric_info_nce(q, u, z, edges, temperature=1.0, weight=heavy).item() == near(of_0)
     # sampled negatives: own row twice for node 0, node 0 for node 1
     sampled = torch.tensor([[0, 0], [0, 0]])
     of_0 = (-math.log(e / (e + 2 * e)) - math.log(1 / (1 + 2 * e))) / 2

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from graphcl.bench.runner import pending, run_all
 from graphcl.bench.store import Store
 from graphcl.data.loading import load
 from graphcl.errors import DataError, RequestError, RunFailedError, UnknownNameError
+from graphcl.evaluate.clusters import clustering
+from graphcl.evaluate.diagnostics import diagnose
 from graphcl.train import start
 
 
@@ -343,6 +346,67 @@ def test_processes_hand_over_each_record_of_a_group(store):
     rest = list(run_all(cells, store, jobs=2))
     assert len(rest) == 6 - len(store.finished() - {one["run_id"] for one in rest})
     assert store.finished() == {cell.id for cell in cells}
+
+
+def test_workers_killed_within_their_groups_cost_only_what_was_not_handed_over(store):
+    changes = {"dim": 8, "plan": {"epochs": 3}}
+    probes = [(4, None), (3, "early-stopped"), (4, "early-stopped"), (5, "early-stopped")]
+    cells = [
+        Run.of("grace", "karate", f"few-{k}", seed, changes, probe=probe) for seed in (0, 1) for k, probe in probes
+    ]
+    bench = run_all(cells, store, jobs=2)
+    next(bench)
+    workers = [child for child in multiprocessing.active_children() if not child.name.startswith("SyncManager")]
+    assert len(workers) == 2
+    for worker in workers:
+        worker.kill()
+    with pytest.raises(RunFailedError, match="a worker process was killed"):
+        list(bench)
+    before = [one["run_id"] for one in store.read()]
+    assert 1 <= len(before) < len(cells)
+    after = [one["run_id"] for one in run_all(cells, store)]
+    assert sorted(before + after) == sorted(cell.id for cell in cells)
+
+
+def test_a_training_that_failed_is_not_repeated_for_the_other_splits(store, monkeypatch):
+    changes = {"dim": 8, "plan": {"epochs": 3, "lr": 1e30}}
+    cells = [Run.of("grace", "karate", f"few-{k}", 0, changes) for k in (3, 4, 5)]
+    alone = execute(cells[1])
+    started = []
+    monkeypatch.setattr(run_module, "start", lambda *args: (started.append(args), start(*args))[1])
+    together = list(run_all(cells, store))
+    assert len(started) == 1
+    assert [one["status"] for one in together] == ["failed"] * 3
+    assert {one["error"] for one in together} == {alone["error"]}
+
+
+def test_a_record_describes_the_embedding():
+    changes = {"dim": 8, "plan": {"epochs": 3}}
+    run = Run.of("grace", "karate", changes=changes)
+    kept = []
+    made = execute(run, None, kept)
+    graph, _ = load("karate")
+    assert made["embedding"]["clustering"] == clustering(kept[0].embedding, graph.y, runs=1, seed=0)
+    assert made["embedding"]["diagnostics"] == diagnose(kept[0].embedding, graph).to_dict()
+    again = execute(Run.of("grace", "karate", "few-5", changes=changes), None, kept)
+    assert again["embedding"] == made["embedding"]
+    assert "embedding" not in execute(Run.of("majority", "karate"))
+    assert "embedding" not in execute(Run.of("supervised-gcn", "karate", changes={"plan": {"epochs": 2}}))
+
+
+def test_a_value_that_json_cannot_hold_is_an_error_of_its_own_run(store, monkeypatch):
+    cells = [Run.of("raw", "karate", split) for split in ("few-4", "few-5")]
+    real = run_module.score
+
+    def broken(h, y, split, *rest):
+        scores = real(h, y, split, *rest)
+        return dataclasses.replace(scores, metrics={"acc/test": float("nan")}) if split.name == "few-4" else scores
+
+    monkeypatch.setattr(run_module, "score", broken)
+    first, second = run_all(cells, store)
+    assert (first["status"], first["kind"]) == ("error", "ValueError")
+    assert "metrics" not in first
+    assert second["status"] == "ok"
 
 
 def test_what_learns_without_labels_is_not_handed_any():

@@ -45,6 +45,11 @@ def test_the_suites_that_come_along_resolve(name):
     suite = find_suite(name)
     runs = suite.runs()
     assert len({run.id for run in runs}) == len(runs)
+    if suite.protocol == "legacy":
+        assert name == "legacy"
+        assert {run.protocol for run in runs} == {"legacy"}
+        assert not any(entries("methods")[run.method].control for run in runs)
+        return
     if "all" not in suite.methods:
         assert len(runs) == len(suite.tasks) * suite.seeds * (len(suite.methods) + 5)
     assert suite.description
@@ -111,6 +116,21 @@ def test_settings_reach_their_method_alone(tmp_path):
 def test_settings_reach_an_added_control(tmp_path):
     path = written(tmp_path, SOUND + "[settings.random-init]\ndim = 16\n")
     assert {run.settings["dim"] for run in find_suite(path).runs() if run.method == "random-init"} == {16}
+
+
+def test_a_part_of_a_suite(tmp_path):
+    suite = find_suite(written(tmp_path, SOUND.replace('"grace", "raw"', '"grace", "dgi"')))
+    whole = suite.runs()
+    part = suite.runs(methods=["dgi"], datasets=["karate"], seeds=1)
+    assert [(run.method, run.dataset, run.seed) for run in part] == [
+        (method, "karate", 0) for method in ["dgi", *CONTROLS]
+    ]
+    assert {run.id for run in part} < {run.id for run in whole}
+    assert suite.runs(seeds=9) == whole
+    with pytest.raises(UnknownNameError, match="unknown method of suite mine 'dgj': did you mean 'dgi'"):
+        suite.runs(methods=["dgj"])
+    with pytest.raises(UnknownNameError, match="unknown data set of suite mine 'cora'"):
+        suite.runs(datasets=["cora"])
 
 
 def test_a_control_that_is_listed_is_not_added_twice(tmp_path):
