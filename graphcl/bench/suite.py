@@ -1,7 +1,7 @@
 """A suite is a list of methods and data sets in a TOML file; the controls are always among the methods."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -26,11 +26,13 @@ class Task(Config):
         dataset: catalogue name.
         split: ``""`` takes the data set's default.
         probe: catalogue name of the probe; ``""`` takes the suite's.
+        methods: only these of the suite's methods, beside the controls; none given takes all.
     """
 
     dataset: str
     split: str = ""
     probe: str = ""
+    methods: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,33 +73,15 @@ class Suite(Config):
         Raises:
             UnknownNameError: a method or data set that the suite does not have.
         """
-        recipes: dict[str, type[Recipe]] = entries("methods")
-        every = "all" in self.methods
-        chosen = tuple(recipes) if every else self.methods
-        for name in (*chosen, *self.without, *self.settings):
-            if name not in recipes:
-                raise UnknownNameError("method", name, recipes)
-        chosen = tuple(name for name in chosen if name not in self.without and not (every and recipes[name].control))
-        for name in self.settings:
-            if name not in chosen and not recipes[name].control:
-                raise RequestError(f"suite {self.name}: settings for '{name}', which is not among its methods; add it")
-        # what trains nothing has no epoch to select
-        controls = [name for name, recipe in recipes.items() if recipe.control and name not in chosen]
-        controls = controls if self.protocol == "honest" else []
-        for kind, wanted, there in (
-            ("method", methods, [*chosen, *controls]),
-            ("data set", datasets, list(dict.fromkeys(task.dataset for task in self.tasks))),
-        ):
-            for name in wanted:
-                if name not in there:
-                    raise UnknownNameError(f"{kind} of suite {self.name}", name, there)
-        chosen = tuple(name for name in chosen if not methods or name in methods)
+        chosen, controls = self._chosen()
+        _check_names(f"method of suite {self.name}", methods, [*chosen, *controls])
+        _check_names(f"data set of suite {self.name}", datasets, [task.dataset for task in self.tasks])
+        chosen = [name for name in chosen if not methods or name in methods]
         made = []
         for task in self.tasks:
             if datasets and task.dataset not in datasets:
                 continue
-            level = find_dataset(task.dataset).level
-            here = [name for name in chosen if not every or self._takes(recipes[name], level, task)]
+            here = self._rows(task, chosen, controls)
             for seed in range(min(self.seeds, seeds or self.seeds)):
                 made += [
                     Run.of(
@@ -107,17 +91,51 @@ class Suite(Config):
                         seed,
                         self.settings.get(name),
                         self.protocol,
-                        None if recipes[name].supervised else task.probe or self.probe or None,
+                        None if recipe.supervised else task.probe or self.probe or None,
                     )
-                    for name in (*here, *(c for c in controls if level in recipes[c].levels))
+                    for name, recipe in here.items()
                 ]
         # the majority class is the same run under every probe
         return list({run.id: run for run in made}.values())
 
-    def _takes(self, recipe: type[Recipe], level: str, task: Task) -> bool:
+    def _chosen(self) -> tuple[list[str], list[str]]:
+        """The methods, and the controls that are added."""
+        recipes: dict[str, type[Recipe]] = entries("methods")
+        _check_names("method", (*self.methods, *self.without, *self.settings), [*recipes, "all"])
+        for task in self.tasks:
+            _check_names(f"method of a task on {task.dataset}", task.methods, recipes)
+        every = "all" in self.methods
+        chosen = [name for name in recipes if not recipes[name].control] if every else list(self.methods)
+        chosen = [name for name in chosen if name not in self.without]
+        for name in self.settings:
+            if name not in chosen and not recipes[name].control:
+                raise RequestError(f"suite {self.name}: settings for '{name}', which is not among its methods; add it")
+        controls = [name for name, recipe in recipes.items() if recipe.control and name not in chosen]
+        # what trains nothing has no epoch to select
+        return chosen, controls if self.protocol == "honest" else []
+
+    def _rows(self, task: Task, chosen: Sequence[str], controls: Sequence[str]) -> dict[str, type[Recipe]]:
+        """The methods of one column; where the suite takes all, those that it can take."""
+        recipes: dict[str, type[Recipe]] = entries("methods")
+        level = find_dataset(task.dataset).level
         # a supervised reference has no probe to choose and no best epoch on test
         plain = self.protocol == "honest" and not (task.probe or self.probe)
-        return level in recipe.levels and (plain or not recipe.supervised)
+        able = {
+            name: recipe
+            for name, recipe in recipes.items()
+            if level in recipe.levels and (plain or not recipe.supervised)
+        }
+        here = [name for name in chosen if not task.methods or name in task.methods]
+        if "all" in self.methods:
+            here = [name for name in here if name in able]
+        return {name: recipes[name] for name in (*here, *(name for name in controls if name in able))}
+
+
+def _check_names(what: str, wanted: Iterable[str], known: Iterable[str]) -> None:
+    known = list(dict.fromkeys(known))
+    for name in wanted:
+        if name not in known:
+            raise UnknownNameError(what, name, known)
 
 
 @cache

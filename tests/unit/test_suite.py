@@ -133,6 +133,15 @@ def test_a_part_of_a_suite(tmp_path):
         suite.runs(datasets=["cora"])
 
 
+def test_a_task_for_some_of_the_methods(tmp_path):
+    text = EVERY.replace('dataset = "karate"', 'dataset = "karate"\nmethods = ["dgi"]')
+    runs = find_suite(written(tmp_path, text)).runs()
+    assert {run.method for run in runs if run.dataset == "karate"} == {"dgi", *CONTROLS}
+    assert "graph-cl" in {run.method for run in runs if run.dataset == "mutag"}
+    with pytest.raises(UnknownNameError, match="unknown method of a task on karate 'dgj'"):
+        find_suite(written(tmp_path, text.replace('["dgi"]', '["dgj"]'))).runs()
+
+
 def test_a_control_that_is_listed_is_not_added_twice(tmp_path):
     runs = find_suite(written(tmp_path, SOUND)).runs()
     assert sum(run.method == "raw" for run in runs) == 4
