@@ -137,7 +137,7 @@ def _rows(kind: str) -> list[dict[str, Any]]:
             row |= {"level": entry.level, "default split": entry.default_split, "about": entry.title}
         else:
             if issubclass(entry, Recipe):
-                row |= {"level": " ".join(entry.levels), "kind": "control" if entry.control else "method"}
+                row |= {"level": " ".join(entry.levels), "kind": entry.kind()}
             row["about"] = (entry.__doc__ or "").strip().splitlines()[0]
         made.append(row)
     return made

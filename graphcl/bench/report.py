@@ -330,7 +330,7 @@ def summarise(records: Iterable[Record]) -> Report:
     for record in ordered:
         run = record["run"]
         row = _row(run, recipes)
-        rows[row] = _kind(run["method"], recipes)
+        rows[row] = recipes[run["method"]].kind() if run["method"] in recipes else "method"
         fitting = [column for column in columns if _belongs(record, column)]
         if record["status"] != "ok" and not fitting:
             fitting = [Column(run["dataset"], run["split"], "acc", run["protocol"], "?", _probe(run))]
@@ -400,13 +400,6 @@ def _cells(outcomes: dict[tuple[str, Column, int], Record]) -> dict[tuple[str, C
 def _memory(record: Record) -> float | None:
     """Peak memory in MB, of the device that was trained on."""
     return record.get("peak_cuda_mb", record.get("peak_mb"))
-
-
-def _kind(method: str, recipes: dict[str, Any]) -> RowKind:
-    if method not in recipes:
-        return "method"
-    recipe = recipes[method]
-    return "control" if recipe.control else "supervised" if recipe.supervised else "method"
 
 
 def _machines(records: Iterable[Record]) -> tuple[str, ...]:

@@ -386,15 +386,23 @@ def _best_on_test(
     clock: Clock,
 ) -> tuple[Scores, int]:
     best, best_epoch = scored(embedding(training.method, training.data)), 0
+    last = 0
     for step in training.steps:
         if watch is not None:
             watch(step, plan)
+        last = step.epoch
         ended = step.n % training.steps_per_epoch == 0
         if ended and (step.epoch % LEGACY_EVERY == 0 or step.epoch == plan.epochs):
             clock.lap("train")
             now = scored(embedding(training.method, training.data))
             if now.metrics[f"{metric}/test"] > best.metrics[f"{metric}/test"]:
                 best, best_epoch = now, step.epoch
+    if plan.patience is not None:
+        # the parameters that the honest protocol scores have been put back; its score is in the choice as well
+        clock.lap("train")
+        now = scored(embedding(training.method, training.data))
+        if now.metrics[f"{metric}/test"] > best.metrics[f"{metric}/test"]:
+            best, best_epoch = now, last
     return best, best_epoch
 
 

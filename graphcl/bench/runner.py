@@ -1,6 +1,7 @@
 """Run the cells of a suite that have no record yet."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -95,6 +96,12 @@ def _serial(
             yield execute(run, watch, kept)
 
 
+def _begin(threads: int) -> None:
+    torch.set_num_threads(threads)
+    # PyTorch announces on first use that sparse CSR is in beta; the command line hides it in this process alone
+    warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+
+
 def _group(runs: Sequence[Run], done: "Queue[Record]") -> None:
     """Each record is handed over at once: the group may be killed before it ends."""
     kept: list[Trained] = []
@@ -108,7 +115,7 @@ def _parallel(groups: Sequence[Sequence[Run]], jobs: int) -> Iterator[Record]:
     context = get_context("spawn")
     with (
         context.Manager() as manager,
-        ProcessPoolExecutor(jobs, context, torch.set_num_threads, (threads,)) as pool,
+        ProcessPoolExecutor(jobs, context, _begin, (threads,)) as pool,
     ):
         done: Queue[Record] = manager.Queue()
         futures = [pool.submit(_group, group, done) for group in groups]

@@ -105,6 +105,11 @@ class Recipe(Config, ABC):
     plan: Plan = Plan()
 
     @classmethod
+    def kind(cls) -> Literal["method", "supervised", "control"]:
+        """What its rows are in a table: a ``method``, a ``control``, or a ``supervised`` reference."""
+        return "control" if cls.control else "supervised" if cls.supervised else "method"
+
+    @classmethod
     def preset(cls, dataset: str, changes: Mapping[str, Any] | None = None) -> Self:
         """The settings made for a data set (the defaults where there are none), with changes merged in."""
         return updated(updated(cls(), cls.presets.get(dataset, {})), changes or {})

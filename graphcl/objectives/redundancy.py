@@ -52,7 +52,8 @@ def cca(a: Tensor, b: Tensor, decorrelation: float = 1e-3) -> Tensor:
         A scalar; at best about −D.
 
     Raises:
-        RequestError: shapes differ or N < 2.
+        RequestError: shapes, types or devices differ, or N < 2.
+        EmbeddingError: a row holds NaN or infinity.
 
     Reference:
         Zhang et al., From canonical correlation analysis to self-supervised graph neural networks, NeurIPS 2021,
@@ -63,8 +64,7 @@ def cca(a: Tensor, b: Tensor, decorrelation: float = 1e-3) -> Tensor:
         >>> round(cca(h, h, decorrelation=0.0).item(), 4)
         -0.5
     """
-    if a.dim() != 2 or a.shape != b.shape or a.size(0) < 2:
-        raise RequestError(f"embeddings have shapes {list(a.shape)} and {list(b.shape)}; both must be [N, D], N >= 2")
+    a, b = _checked(a, b)
     n, d = a.shape
     a, b = _standardised(a), _standardised(b)
     invariance = -(a * b).sum() / n
