@@ -193,7 +193,9 @@ class NodeFeatureMask(Augmenter):
             keep = draw_coins(x.size(0), rate=self.rate, generator=generator, device=x.device)
             if is_batch(data, store._key):
                 graph = graph_of_nodes(data, store._key)
-                store["x"] = torch.where(keep[:, None], x, scatter(x, graph, 0, reduce="mean")[graph])
+                # a sum of many 16-bit features has no place in 16 bits
+                wide = x.to(torch.promote_types(x.dtype, torch.float32))
+                store["x"] = torch.where(keep[:, None], x, scatter(wide, graph, 0, reduce="mean").to(x.dtype)[graph])
             elif x.requires_grad:
                 store["x"] = torch.where(keep[:, None], x, _mean_row(x))
             else:

@@ -146,6 +146,8 @@ class Verdict:
             return "settings of ours"
         if not self.judges[0].same_probe:
             return "other probe"
+        if " (" in self.nearest.column.probe:
+            return "probe settings of ours"
         seeds = len(self.nearest.ours.values)
         if seeds < SEEDS:
             return f"{seeds} seed{'s' if seeds != 1 else ''}"
@@ -162,7 +164,9 @@ class Verdict:
     def miss(self) -> Miss | None:
         """The explanation on file."""
         column = self.nearest.column
-        cell = method_of(self.row), column.dataset, re.sub(r"x[1-9]\d?$", "", column.split)
+        if column.protocol == "legacy":
+            return None
+        cell = method_of(self.row), column.dataset, _base(column.split)
         return next((miss for miss in explained_misses() if (miss.method, miss.dataset, miss.split) == cell), None)
 
 
@@ -188,7 +192,7 @@ class Fidelity:
         """
         grouped: dict[tuple[str, ...], list[Comparison]] = defaultdict(list)
         for one in self.comparisons:
-            grouped[one.row, one.column.dataset, one.column.split, one.column.protocol].append(one)
+            grouped[one.row, one.column.dataset, _base(one.column.split), one.column.protocol].append(one)
         return tuple(_verdict(row, group) for (row, *_), group in grouped.items())
 
     @property
@@ -308,6 +312,8 @@ class Fidelity:
 
 def _verdict(row: str, group: list[Comparison]) -> Verdict:
     same = [one for one in group if one.same_probe] or group
+    same = [one for one in same if len(one.ours.values) >= SEEDS] or same
+    same = [one for one in same if " (" not in one.column.probe] or same
     own = [one for one in same if one.theirs.by == "authors"] or same
     best: dict[PublishedFigure, Comparison] = {}
     for one in own:
@@ -342,6 +348,11 @@ def compare_with_published(
             elsewhere.append((row, column, tuple(about)))
     absent = [f for f in known if f.method in wanted and f.comparable and f.protocol == "honest" and f not in seen]
     return Fidelity(tuple(comparisons), tuple(absent), tuple(elsewhere))
+
+
+def _base(split: str) -> str:
+    """A split without the number of times it is drawn."""
+    return re.sub(r"x[1-9]\d?$", "", split)
 
 
 def _where(verdict: Verdict) -> str:

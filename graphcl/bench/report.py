@@ -356,8 +356,8 @@ def records_below(folder: Path) -> list[Record]:
     """
     if not folder.is_dir():
         raise RequestError(f"{folder} is no folder of results; give the --out of a `graphcl bench run`")
-    stores = sorted({path.parent.parent for path in folder.rglob("*.jsonl")})
-    return [record for store in stores for record in Store(store).read()]
+    below = {path.parent.parent for path in folder.rglob("*/*/*.jsonl")} or {folder}
+    return [record for store in sorted(below) for record in Store(store).read()]
 
 
 def method_of(row: str) -> str:
@@ -391,10 +391,15 @@ def _cells(outcomes: dict[tuple[str, Column, int], Record]) -> dict[tuple[str, C
         cells[key] = Cell(
             {seed: record["metrics"][f"{record['metric']}/test"] for seed, record in done.items()},
             tuple(record["error"] for record in by_seed.values() if record["status"] != "ok"),
-            {seed: record["seconds"]["total"] for seed, record in done.items() if "seconds" in record},
+            {seed: _seconds(record) for seed, record in done.items() if "seconds" in record},
             {seed: memory for seed, record in done.items() if (memory := _memory(record)) is not None},
         )
     return cells
+
+
+def _seconds(record: Record) -> float:
+    """The whole run, without what was said of its embedding on the side, which some records count."""
+    return float(record["seconds"]["total"] - record["seconds"].get("describe", 0.0))
 
 
 def _memory(record: Record) -> float | None:

@@ -45,8 +45,9 @@ _RULES = {
 }
 
 
-_DESCRIBED = 50_000_000
-"""Entries of the largest embedding that is clustered and diagnosed."""
+_DESCRIBED = 20_000_000
+_DESCRIBED_WIDTH = 2048
+"""Entries and width of the largest embedding that is clustered and diagnosed."""
 
 _SUPERVISED_RULE = (
     "SUPERVISED: trained on the labels of train; the epoch with the first best validation score (a fifth of train held "
@@ -211,7 +212,7 @@ class Trained:
     key: str
     run_id: str
     embedding: Tensor | None
-    about: Record = field(default_factory=dict)
+    about: Record | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     peak: Mapping[str, float] = field(default_factory=dict)
     failure: str | None = None
@@ -230,15 +231,21 @@ def execute(run: Run, watch: Watch | None = None, kept: list[Trained] | None = N
         would fail again); ``error`` where something around it did (files, memory: worth another try).
     """
     clock = Clock()
+    kept = [] if kept is None else kept
     record: Record = {"run_id": run.id, "run": asdict(run), "status": "ok"}
     try:
         with peak_memory() as peak:
             record.update(_compute(run, watch, clock, kept))
         record.update(peak)
         _share(run, record, clock, kept)
+        # beside the run: no part of what the method costs
+        _describe_embedding(run, record, kept)
+        clock.skip()
         json.dumps(record, allow_nan=False)  # what cannot be written is this run's error, not the end of a sweep
     except RunFailedError as error:
         record.update(status="failed", error=str(error))
+        if kept and kept[0].key == run.training and kept[0].run_id != run.id:
+            record["trained_with"] = kept[0].run_id
     except GraphclError as error:
         record.update(status="error", error=str(error), kind=type(error).__name__)
     except Exception as error:  # one broken cell must not lose the others; the record says what happened
@@ -255,7 +262,7 @@ def execute(run: Run, watch: Watch | None = None, kept: list[Trained] | None = N
     return record
 
 
-def _share(run: Run, record: Record, clock: Clock, kept: list[Trained] | None) -> None:
+def _share(run: Run, record: Record, clock: Clock, kept: list[Trained]) -> None:
     """Training that was done for an earlier run counts in full in the time and memory of this one."""
     if not kept or kept[0].key != run.training:
         return
@@ -268,12 +275,23 @@ def _share(run: Run, record: Record, clock: Clock, kept: list[Trained] | None) -
     record["trained_with"] = kept[0].run_id
 
 
-def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained] | None) -> Record:
+def _describe_embedding(run: Run, record: Record, kept: list[Trained]) -> None:
+    """What can be said of an embedding without a split, once for each training; the majority's says nothing."""
+    if not kept or kept[0].key != run.training or kept[0].embedding is None or run.probe["name"] == "majority":
+        return
+    if kept[0].about is None:
+        graphs, _ = load(run.dataset, run.split, run.seed)
+        kept[0] = replace(kept[0], about=_described(kept[0].embedding, graphs, run.seed))
+    if kept[0].about:
+        record["embedding"] = kept[0].about
+
+
+def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained]) -> Record:
     graphs, split = load(run.dataset, run.split, run.seed)
     spec = find_dataset(run.dataset)
     recipe, y = run.recipe(), labels(graphs)
     clock.lap("load")
-    epoch, about = None, {}
+    epoch: int | str | None = None
     if recipe.supervised:
         scores = _supervised(run, recipe, graphs, split, spec.metric, watch, clock)
         probe_used: Record = {"probe": "none", "rule": "class scores of the model itself"}
@@ -292,14 +310,10 @@ def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained] | 
             scores, epoch = _best_on_test(training, recipe.plan, spec.metric, scored, watch, clock)
         else:
             if not kept or kept[0].key != run.training:
-                trained = _train(run, recipe, graphs, watch, clock)
-                if kept is not None:
-                    kept[:] = [trained]
-            else:
-                trained = kept[0]
-            if trained.embedding is None:
-                raise RunFailedError(trained.failure or "the training failed")
-            scores, about = scored(trained.embedding), trained.about
+                kept[:] = [_train(run, recipe, graphs, watch, clock)]
+            if kept[0].embedding is None:
+                raise RunFailedError(kept[0].failure or "the training failed")
+            scores = scored(kept[0].embedding)
     return {
         "metrics": scores.metrics,
         "metrics_per_split": scores.per_split,
@@ -319,12 +333,11 @@ def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained] | 
             "probe": probe_used,
             "chosen": scores.chosen,
         },
-        **({"embedding": about} if about else {}),
     }
 
 
 def _train(run: Run, recipe: Recipe, graphs: Graphs, watch: Watch | None, clock: Clock) -> Trained:
-    """The embedding at the end of the plan, and what can be said of it without a split."""
+    """The embedding at the end of the plan."""
     try:
         training = start(recipe, graphs, run.seed)
         for step in training.steps:
@@ -335,14 +348,21 @@ def _train(run: Run, recipe: Recipe, graphs: Graphs, watch: Watch | None, clock:
     except RunFailedError as error:
         return Trained(run.training, run.id, None, failure=str(error))
     clock.lap("embed")
-    about: Record = {}
-    # the embedding of the majority says nothing; k-means on very large ones takes longer than many trainings
-    if recipe.probe != "majority" and h.numel() <= _DESCRIBED:
-        about["diagnostics"] = diagnose(h, graphs if isinstance(graphs, Data) else None).to_dict()
-        about["clustering"] = clustering(h, labels(graphs), runs=1, seed=run.seed)
-    clock.lap("describe")
-    spent = {name: value for name, value in clock.parts().items() if name in ("train", "embed", "describe")}
-    return Trained(run.training, run.id, h, about, spent)
+    spent = {name: value for name, value in clock.parts().items() if name in ("train", "embed")}
+    return Trained(run.training, run.id, h, seconds=spent)
+
+
+def _described(h: Tensor, graphs: Graphs, seed: int) -> Record:
+    """What an embedding looks like; it costs no score where it cannot be said."""
+    if h.numel() > _DESCRIBED or h.size(1) > _DESCRIBED_WIDTH:
+        return {}  # k-means and singular values would take longer than many trainings
+    try:
+        return {
+            "diagnostics": diagnose(h, graphs if isinstance(graphs, Data) else None).to_dict(),
+            "clustering": clustering(h, labels(graphs), runs=1, seed=seed),
+        }
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}"}
 
 
 def _supervised(
@@ -384,13 +404,13 @@ def _best_on_test(
     scored: Callable[[Tensor], Scores],
     watch: Watch | None,
     clock: Clock,
-) -> tuple[Scores, int]:
+) -> tuple[Scores, int | str]:
+    best: Scores
+    best_epoch: int | str
     best, best_epoch = scored(embedding(training.method, training.data)), 0
-    last = 0
     for step in training.steps:
         if watch is not None:
             watch(step, plan)
-        last = step.epoch
         ended = step.n % training.steps_per_epoch == 0
         if ended and (step.epoch % LEGACY_EVERY == 0 or step.epoch == plan.epochs):
             clock.lap("train")
@@ -402,7 +422,7 @@ def _best_on_test(
         clock.lap("train")
         now = scored(embedding(training.method, training.data))
         if now.metrics[f"{metric}/test"] > best.metrics[f"{metric}/test"]:
-            best, best_epoch = now, last
+            best, best_epoch = now, "of the lowest loss"
     return best, best_epoch
 
 

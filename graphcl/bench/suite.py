@@ -76,13 +76,17 @@ class Suite(Config):
         chosen, controls = self._chosen()
         _check_names(f"method of suite {self.name}", methods, [*chosen, *controls])
         _check_names(f"data set of suite {self.name}", datasets, [task.dataset for task in self.tasks])
+        for name in methods:
+            tasks = [task for task in self.tasks if not datasets or task.dataset in datasets]
+            if not any(name in self._rows(task, chosen, controls) for task in tasks):
+                raise RequestError(f"suite {self.name} has no cell of {name} there; choose other methods or data sets")
         chosen = [name for name in chosen if not methods or name in methods]
         made = []
         for task in self.tasks:
             if datasets and task.dataset not in datasets:
                 continue
             here = self._rows(task, chosen, controls)
-            for seed in range(min(self.seeds, seeds or self.seeds)):
+            for seed in range(self.seeds if seeds is None else min(self.seeds, seeds)):
                 made += [
                     Run.of(
                         name,
@@ -101,16 +105,18 @@ class Suite(Config):
     def _chosen(self) -> tuple[list[str], list[str]]:
         """The methods, and the controls that are added."""
         recipes: dict[str, type[Recipe]] = entries("methods")
-        _check_names("method", (*self.methods, *self.without, *self.settings), [*recipes, "all"])
-        for task in self.tasks:
-            _check_names(f"method of a task on {task.dataset}", task.methods, recipes)
+        _check_names("method", self.methods, [*recipes, "all"])
+        _check_names("method", (*self.without, *self.settings), recipes)
         every = "all" in self.methods
         chosen = [name for name in recipes if not recipes[name].control] if every else list(self.methods)
         chosen = [name for name in chosen if name not in self.without]
         for name in self.settings:
             if name not in chosen and not recipes[name].control:
                 raise RequestError(f"suite {self.name}: settings for '{name}', which is not among its methods; add it")
-        controls = [name for name, recipe in recipes.items() if recipe.control and name not in chosen]
+        chosen = [name for name in chosen if not recipes[name].control]
+        controls = [name for name, recipe in recipes.items() if recipe.control]
+        for task in self.tasks:
+            _check_names(f"method of a task on {task.dataset}", task.methods, [*chosen, *controls])
         # what trains nothing has no epoch to select
         return chosen, controls if self.protocol == "honest" else []
 

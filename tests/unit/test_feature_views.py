@@ -211,6 +211,8 @@ def test_masked_rows_of_a_batch_are_the_mean_of_their_own_graph():
     for number, graph in enumerate(graphs):
         mine = out[batch.batch == number]
         assert torch.allclose(mine, graph.x.mean(0).expand_as(mine), atol=1e-6)
+    large = Batch.from_data_list([features(torch.full((1000, 1), 100.0, dtype=torch.float16))] * 2)
+    assert bool((NodeFeatureMask(1.0)(large, generator()).x == 100).all())
     some = NodeFeatureMask(0.5)(batch, generator(3)).x
     changed = (some != batch.x).any(1)
     assert torch.equal(some[changed], out[changed])

@@ -143,7 +143,11 @@ def test_another_probe_is_shown_and_not_counted():
     found = compared({("info-graph", at("mutag", "folds-10-cv")): cell(80.0, 80.1)}, theirs)
     assert section(found, "Beside").rows[0][-1] == "other probe"
     assert found.summary == []
-    kernel = at("mutag", "folds-10-cv", probe="svm-rbf (strengths=[1.0])")
+    changed = at("mutag", "folds-10-cv", probe="svm-rbf (strengths=[1.0])")
+    found = compared({("info-graph", changed): cell(*[80.0] * 5)}, theirs)
+    assert section(found, "Beside").rows[0][-1] == "yes (probe settings of ours)"
+    assert found.summary == []
+    kernel = at("mutag", "folds-10-cv", probe="svm-rbf")
     assert compared({("info-graph", kernel): cell(*[80.0] * 5)}, theirs).summary[0].startswith("1 of 1 cells")
     # a re-run with our kind of probe judges before the authors with another
     again = figure("info-graph", "mutag", 70.0, split="folds-10-cv", probe="svm", own=[])
@@ -167,6 +171,18 @@ def test_one_verdict_for_a_split_by_the_probe_that_is_theirs(probe):
     (verdict,) = compared(cells, figure(probe=probe)).verdicts
     assert [one.column for one in verdict.judges] == [usual if probe == "linear" else trained]
     assert len(compared(cells, figure(probe=probe)).comparisons) == 2
+
+
+def test_a_cell_with_enough_seeds_judges_before_one_that_is_nearer():
+    cells = {("grace", at()): cell(*[60.0] * 5), ("grace", at(probe="early-stopped")): cell(80.0, 80.0)}
+    (verdict,) = compared(cells, figure(own=[]), figure(mean=80.5, probe="early-stopped", own=[])).verdicts
+    assert verdict.nearest.ours.mean == pytest.approx(0.6)
+    assert verdict.barred == ""
+
+
+def test_a_figure_is_counted_once_however_often_its_split_is_drawn():
+    cells = {("grace", at(split=f"random-10-10-80{times}")): cell(*[80.0] * 5) for times in ("", "x10")}
+    assert compared(cells, figure(split="random-10-10-80")).summary[0].startswith("1 of 1 cells")
 
 
 def test_a_supervised_row_has_one_verdict_for_a_split():

@@ -378,6 +378,7 @@ def test_a_training_that_failed_is_not_repeated_for_the_other_splits(store, monk
     assert len(started) == 1
     assert [one["status"] for one in together] == ["failed"] * 3
     assert {one["error"] for one in together} == {alone["error"]}
+    assert [one.get("trained_with") for one in together] == [None, cells[0].id, cells[0].id]
 
 
 def test_a_record_describes_the_embedding():
@@ -392,6 +393,25 @@ def test_a_record_describes_the_embedding():
     assert again["embedding"] == made["embedding"]
     assert "embedding" not in execute(Run.of("majority", "karate"))
     assert "embedding" not in execute(Run.of("supervised-gcn", "karate", changes={"plan": {"epochs": 2}}))
+
+
+def test_an_embedding_that_cannot_be_described_keeps_its_score(store, monkeypatch):
+    def broken(*_):
+        raise MemoryError("400 MB")
+
+    monkeypatch.setattr(run_module, "diagnose", broken)
+    changes = {"dim": 8, "plan": {"epochs": 3}}
+    cells = [Run.of("grace", "karate", split, 0, changes) for split in ("few-4", "few-5")]
+    first, second = run_all(cells, store)
+    assert (first["status"], second["status"], second["trained_with"]) == ("ok", "ok", cells[0].id)
+    assert first["embedding"] == second["embedding"] == {"error": "MemoryError: 400 MB"}
+
+
+def test_legacy_looks_at_what_patience_puts_back():
+    changes = {"dim": 8, "plan": {"epochs": 60, "patience": 3, "lr": 0.5}}
+    honest, legacy = (execute(Run.of("dgi", "karate", changes=changes, protocol=p)) for p in ("honest", "legacy"))
+    assert legacy["metrics"]["acc/test"] >= honest["metrics"]["acc/test"]
+    assert legacy["selection"]["epoch"] in {*range(0, 61, 10), "of the lowest loss"}
 
 
 def test_a_value_that_json_cannot_hold_is_an_error_of_its_own_run(store, monkeypatch):
@@ -581,7 +601,7 @@ def test_watch_is_called_after_each_step():
     )
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert made["status"] == "ok"
-    assert set(made["seconds"]) == {"load", "train", "embed", "describe", "probe", "total"}
+    assert set(made["seconds"]) == {"load", "train", "embed", "probe", "total"}
     assert made["peak_mb"] > 1
 
 

@@ -280,6 +280,13 @@ def test_settings_of_a_preset_are_named_by_it():
     assert [row for row in summarise([made]).rows if row.startswith("grace")] == ["grace (preset cora-wide)"]
 
 
+def test_records_below_a_folder_are_never_those_beside_it(tmp_path):
+    Store(tmp_path / "runs").append(record("grace", "karate", 0, 0.5))
+    (tmp_path / "runs" / "notes.jsonl").write_text("no record\n")
+    assert len(records_below(tmp_path / "runs")) == len(records_below(tmp_path)) == 1
+    assert records_below(tmp_path / "runs" / "grace") == []
+
+
 def test_records_below_a_folder_of_results(tmp_path):
     for name, seed in (("one", 0), ("two", 1)):
         Store(tmp_path / name).append(record("grace", "karate", seed, 0.5))

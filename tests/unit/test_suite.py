@@ -93,7 +93,7 @@ def test_a_suite_of_ones_own(tmp_path):
     assert suite.name == "mine"
     assert suite.tasks == (Task(dataset="karate"), Task(dataset="digits-knn", split="random-60-20-20"))
     cells = [(run.dataset, run.split, run.seed, run.method) for run in suite.runs()]
-    methods = ["grace", "raw", "majority", "propagated", "propagated-high", "random-init"]
+    methods = ["grace", "majority", "propagated", "propagated-high", "random-init", "raw"]
     assert cells == [
         (dataset, split, seed, method)
         for dataset, split in (("karate", "few-4"), ("digits-knn", "random-60-20-20"))
@@ -119,7 +119,7 @@ def test_settings_reach_an_added_control(tmp_path):
 
 
 def test_a_part_of_a_suite(tmp_path):
-    suite = find_suite(written(tmp_path, SOUND.replace('"grace", "raw"', '"grace", "dgi"')))
+    suite = find_suite(written(tmp_path, SOUND.replace('"grace", "raw"', '"grace", "dgi", "raw"')))
     whole = suite.runs()
     part = suite.runs(methods=["dgi"], datasets=["karate"], seeds=1)
     assert [(run.method, run.dataset, run.seed) for run in part] == [
@@ -131,6 +131,16 @@ def test_a_part_of_a_suite(tmp_path):
         suite.runs(methods=["dgj"])
     with pytest.raises(UnknownNameError, match="unknown data set of suite mine 'cora'"):
         suite.runs(datasets=["cora"])
+    some = find_suite(written(tmp_path, EVERY.replace('dataset = "karate"', 'dataset = "karate"\nmethods = ["dgi"]')))
+    assert {run.method for run in some.runs(methods=["dgi"])} >= {"dgi", *CONTROLS}
+    with pytest.raises(RequestError, match="suite mine has no cell of cca-ssg there"):
+        some.runs(methods=["cca-ssg"])
+
+
+@pytest.mark.parametrize(("old", "new"), [("[settings.grace]", "[settings.all]"), ("seeds = 2", 'without = ["all"]')])
+def test_all_is_a_name_among_methods_alone(tmp_path, old, new):
+    with pytest.raises(UnknownNameError, match="unknown method 'all'"):
+        find_suite(written(tmp_path, SOUND.replace(old, new))).runs()
 
 
 def test_a_task_for_some_of_the_methods(tmp_path):
