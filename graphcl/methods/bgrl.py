@@ -39,10 +39,11 @@ class Bgrl(Recipe):
 
     Reference:
         Thakoor et al., ICLR 2022; settings of Computers, Photo, Coauthor and Wiki-CS from the authors' configuration
-        files. The paper has none for other graphs: width, rates and epochs of the defaults were chosen on Cora by
-        validation accuracy. As in the released code the target begins with weights of its own. That code passes 0.99 to
-        torch as the momentum of batch statistics, so that embeddings are normalised by the last view alone; here the
-        decay is 0.99 and the statistics are averages (``statistics=0.99`` is the code's).
+        files. The paper has none for other graphs: width and rates of the defaults were chosen on Cora, epochs
+        on Cora and CiteSeer, by validation accuracy. As in the released code the target begins with weights of
+        its own. That code passes 0.99 to torch as the momentum of batch statistics, so that embeddings are
+        normalised by the last view alone; here the decay is 0.99 and the statistics are averages
+        (``statistics=0.99`` is the code's).
 
     Example:
         >>> Bgrl.preset("amazon-photo").plan.epochs

@@ -35,7 +35,7 @@ class GraphBarlowTwins(Recipe):
         Bielak et al., Knowledge-Based Systems 2022; settings of Computers, Photo, Coauthor and Wiki-CS from the
         authors' configuration of the transductive experiments, the only complete one they released (a later one trains
         for 1000 epochs, with rates that are not in the repository). The paper has none for other graphs: width and
-        epochs of the defaults were chosen on Cora by validation accuracy.
+        rates of the defaults were chosen on Cora, epochs on Cora and CiteSeer, by validation accuracy.
 
     Example:
         >>> GraphBarlowTwins.preset("wiki-cs").dim
