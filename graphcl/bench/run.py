@@ -405,9 +405,8 @@ def _best_on_test(
     watch: Watch | None,
     clock: Clock,
 ) -> tuple[Scores, int | str]:
-    best: Scores
-    best_epoch: int | str
-    best, best_epoch = scored(embedding(training.method, training.data)), 0
+    best = scored(embedding(training.method, training.data))
+    best_epoch: int | str = 0
     for step in training.steps:
         if watch is not None:
             watch(step, plan)
