@@ -15,6 +15,7 @@ from . import objectives as objectives
 from . import ops as ops
 from . import plan as plan
 from . import seeding as seeding
+from . import spectral as spectral
 from . import testing as testing
 from . import train as train
 from ._version import __version__ as __version__
@@ -58,6 +59,7 @@ __all__ = [
     "ops",
     "plan",
     "seeding",
+    "spectral",
     "testing",
     "train",
 ]

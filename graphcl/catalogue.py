@@ -40,6 +40,8 @@ KINDS: dict[str, Kind] = {
     "methods": Kind("graphcl.methods", "graphcl.methods.recipe:Recipe", "method"),
     "augmenters": Kind("graphcl.augment", "graphcl.augment.augmenter:Augmentation", "augmenter"),
     "objectives": Kind("graphcl.objectives", "graphcl.objectives.objective:Objective", "objective"),
+    "filters": Kind("graphcl.spectral", "graphcl.spectral.filters:SpectralFilter", "filter"),
+    "gates": Kind("graphcl.spectral", "graphcl.spectral.gates:Gating", "gate"),
     "probes": Kind("graphcl.evaluate", "graphcl.evaluate.probes:Probe", "probe"),
     "datasets": Kind("graphcl.data", "graphcl.data.spec:DatasetSpec", "data set", instances=True),
 }

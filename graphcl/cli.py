@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 a run failed, 2 the request was wrong (one line on stderr 
 """
 
 import dataclasses
+import inspect
 import json
 import sys
 import warnings
@@ -27,7 +28,7 @@ from graphcl.bench.section import Section
 from graphcl.bench.store import Store
 from graphcl.bench.suite import find_suite, suites
 from graphcl.catalogue import KINDS, entries
-from graphcl.config import encode
+from graphcl.config import Config, encode
 from graphcl.data.cards import card
 from graphcl.data.loading import find_dataset, open_dataset
 from graphcl.data.spec import DatasetSpec
@@ -114,7 +115,7 @@ def _root(
 
 @app.command("ls")
 def list_parts(kind: Annotated[str | None, typer.Argument(metavar="[KIND]")] = None, as_json: Json = False) -> None:
-    """List the parts of a kind: methods, augmenters, objectives, probes, datasets, suites."""
+    """List the parts of a kind: methods, augmenters, objectives, filters, gates, probes, datasets, suites."""
     kinds = [*KINDS, "suites"]
     if kind is None:
         rows = [{"name": name, "entries": len(_rows(name))} for name in kinds]
@@ -141,6 +142,10 @@ def _rows(kind: str) -> list[dict[str, Any]]:
             row["about"] = (entry.__doc__ or "").strip().splitlines()[0]
         made.append(row)
     return made
+
+
+def _signature(entry: type) -> dict[str, Any]:
+    return {name: parameter.default for name, parameter in inspect.signature(entry).parameters.items()}
 
 
 def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
@@ -174,7 +179,8 @@ def show(
     if isinstance(entry, DatasetSpec):
         sys.stdout.write(card(name))
         return
-    defaults = encode(entry())
+    # modules are no configs: what they are made of is what they take
+    defaults = encode(entry()) if issubclass(entry, Config) else _signature(entry)
     about: dict[str, Any] = {"name": name, "kind": KINDS[kind].singular, "parameters": defaults}
     if issubclass(entry, Recipe):
         about["presets"] = {key: dict(value) for key, value in entry.presets.items()}

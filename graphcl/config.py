@@ -31,6 +31,7 @@ __all__ = [
     "encode",
     "parse_setting",
     "updated",
+    "valid",
 ]
 
 BelowOne = Annotated[float, at.Interval(ge=0.0, lt=1.0)]
@@ -104,6 +105,29 @@ def _describe(name: str, value: object, error: ValidationError) -> str:
     # the repr of a module has many lines
     shown = " ".join(repr(value).split())
     return f"{name}{where} = {shown if len(shown) <= 300 else shown[:299] + '…'}: {message}"
+
+
+def valid(cls: type, name: str, value: object, hint: Any) -> Any:
+    """A constructor's argument, checked as a field of a `Config` is: for classes that are modules and no dataclass.
+
+    Args:
+        cls: whose argument it is, for the message.
+        name: of the argument.
+        value: given.
+        hint: the type it must have, such as `Size`.
+
+    Raises:
+        RequestError: a value of the wrong type or out of range.
+
+    Example:
+        >>> valid(dict, "order", 0, Size)
+        Traceback (most recent call last):
+        graphcl.errors.RequestError: dict.order = 0: input should be greater than or equal to 1
+    """
+    try:
+        return TypeAdapter(hint, config=_STRICT).validate_python(value)
+    except ValidationError as error:
+        raise RequestError(f"{cls.__name__}.{_describe(name, value, error)}") from None
 
 
 def decode(cls: type[C], values: Mapping[str, Any]) -> C:

@@ -10,7 +10,7 @@ from torch_geometric.nn.dense.linear import Linear
 
 from graphcl.errors import RequestError
 from graphcl.ops.linear import feature_linear
-from graphcl.ops.propagate import Pattern, gcn_operator, multiply, sum_operator
+from graphcl.ops.propagate import Pattern, adjacency_operator, gcn_operator, multiply
 
 __all__ = ["ACTIVATIONS", "GCN", "Activation", "Norm", "activation", "normalisation"]
 
@@ -70,16 +70,6 @@ def normalisation(name: Norm, width: int, momentum: float = 0.1) -> nn.Module:
     if name == "batch":
         return _BatchNorm(width, momentum)
     return nn.LayerNorm(width) if name == "layer" else nn.Identity()
-
-
-def _without_loops(
-    edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None, dtype: torch.dtype
-) -> tuple[Pattern, Tensor]:
-    pattern, values = sum_operator(edge_index, num_nodes, edge_weight, dtype)
-    degree = multiply(pattern, values, values.new_ones(num_nodes, 1))[:, 0]
-    some = degree > 0
-    scale = torch.where(some, torch.where(some, degree, 1.0).rsqrt(), 0.0)
-    return pattern, scale[pattern.rows] * values * scale[pattern.columns]
 
 
 class _Convolution(nn.Module):
@@ -157,7 +147,7 @@ class GCN(nn.Module):
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """Embed the nodes."""
         dtype = next(self.parameters()).dtype
-        operator = gcn_operator if self.self_loops else _without_loops
+        operator = gcn_operator if self.self_loops else adjacency_operator
         pattern, values = operator(edge_index, x.size(0), edge_weight, dtype)
         for number, layer in enumerate(self.layers):
             x = layer(x, pattern, values)

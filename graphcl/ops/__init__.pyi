@@ -6,6 +6,9 @@ from .adjacency import ranked as ranked
 from .centrality import degree as degree
 from .centrality import eigenvector_centrality as eigenvector_centrality
 from .centrality import pagerank as pagerank
+from .chebyshev import chebyshev_terms as chebyshev_terms
+from .chebyshev import polynomials as polynomials
+from .chebyshev import polynomials_reference as polynomials_reference
 from .diffuse import diffusion_edges as diffusion_edges
 from .diffuse import diffusion_reference as diffusion_reference
 from .diffuse import expand as expand
@@ -38,6 +41,7 @@ from .product import Product as Product
 from .product import plain_product as plain_product
 from .product import product_for as product_for
 from .propagate import Pattern as Pattern
+from .propagate import adjacency_operator as adjacency_operator
 from .propagate import gcn_operator as gcn_operator
 from .propagate import gcn_operator_reference as gcn_operator_reference
 from .propagate import gcn_propagate as gcn_propagate
@@ -57,6 +61,8 @@ __all__ = [
     "Solution",
     "Teleport",
     "Walk",
+    "adjacency_operator",
+    "chebyshev_terms",
     "contains",
     "degree",
     "dense_linear",
@@ -86,6 +92,8 @@ __all__ = [
     "pair_codes",
     "pair_products",
     "plain_product",
+    "polynomials",
+    "polynomials_reference",
     "product_for",
     "push",
     "ranked",

@@ -35,6 +35,7 @@ from graphcl.remembered import Remembered
 
 __all__ = [
     "Pattern",
+    "adjacency_operator",
     "gcn_operator",
     "gcn_operator_reference",
     "gcn_propagate",
@@ -321,6 +322,39 @@ def sum_operator(
     if edge_weight is None:
         edge_weight = torch.ones(edge_index.size(1), dtype=dtype, device=edge_index.device)
     return graph.pattern, torch.cat([edge_weight, edge_weight.new_zeros(graph.added)])[graph.order]
+
+
+def adjacency_operator(
+    edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None, dtype: torch.dtype = torch.float32
+) -> tuple[Pattern, Tensor]:
+    r"""The symmetrically normalised adjacency as it is: no self-loops are added.
+
+    .. math:: S = D^{-1/2} A D^{-1/2}, \qquad D_{vv} = \sum_u A_{vu}
+
+    The normalised Laplacian is :math:`L = I - S`. Isolated nodes have empty rows.
+
+    Args:
+        edge_index: ``[2, E]``: row v of the operator gathers from the sources of the edges that point at v.
+        num_nodes: N.
+        edge_weight: ``[E]``, differentiable; 1 where ``None``.
+        dtype: of the values where there are no weights.
+
+    Returns:
+        The pattern ``[N, N]`` that `gcn_operator` has for the same edges, and its values: those of added loops are 0.
+
+    Raises:
+        RequestError: as `gcn_operator`.
+
+    Example:
+        >>> pattern, values = adjacency_operator(torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), 3)
+        >>> multiply(pattern, values, torch.tensor([[1.0], [0.0], [0.0]])).flatten().tolist()
+        [0.0, 0.7071067690849304, 0.0]
+    """
+    pattern, values = sum_operator(edge_index, num_nodes, edge_weight, dtype)
+    degree = multiply(pattern, values, values.new_ones(num_nodes, 1))[:, 0]
+    some = degree > 0
+    scale = torch.where(some, torch.where(some, degree, 1.0).rsqrt(), 0.0)
+    return pattern, scale[pattern.rows] * values * scale[pattern.columns]
 
 
 def gcn_operator_reference(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> Tensor:

@@ -1,5 +1,7 @@
 """Written by tools/stubs.py; do not edit."""
 
+from .channels import check_filter as check_filter
+from .channels import check_gate as check_gate
 from .parts import CONTRACTS as CONTRACTS
 from .parts import check as check
 from .parts import check_dataset as check_dataset
@@ -23,6 +25,8 @@ __all__ = [
     "check_augmenter",
     "check_config",
     "check_dataset",
+    "check_filter",
+    "check_gate",
     "check_objective",
     "check_probe",
     "check_recipe",

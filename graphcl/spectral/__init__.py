@@ -1,0 +1,5 @@
+"""Spectral filters that state their response, gates that return their weights, and local descriptors."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

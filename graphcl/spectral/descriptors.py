@@ -1,0 +1,106 @@
+r"""What the neighbourhood of a node looks like, told without labels: the inputs of a node-wise gate.
+
+| name | what | range |
+|---|---|---|
+| `rayleigh` | :math:`x_v \cdot (L x)_v / \lVert x_v \rVert^2`: 0 as its neighbours, 2 their opposite | real |
+| `log-degree` | :math:`\log(1 + d_v)` | ≥ 0 |
+| `similarity` | cosine of :math:`x_v` and the mean of its neighbours | [-1, 1] |
+| `second-similarity` | the same with the nodes two steps away, itself left out | [-1, 1] |
+| `concentration` | length of the mean of the neighbours' directions: 1 where they all point one way | [0, 1] |
+| `degree-ratio` | log(1 + degree) minus the mean of its neighbours' | real |
+"""
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphcl.errors import EmbeddingError, RequestError, UnknownNameError
+from graphcl.graph import standardised, unit_rows
+from graphcl.ops.propagate import multiply, sum_operator
+from graphcl.spectral.operator import spectral_operator
+
+__all__ = ["DESCRIPTORS", "Descriptor", "local_descriptors"]
+
+Descriptor: TypeAlias = Literal[
+    "rayleigh", "log-degree", "similarity", "second-similarity", "concentration", "degree-ratio"
+]
+DESCRIPTORS: tuple[Descriptor, ...] = get_args(Descriptor)
+"""All names."""
+
+
+@torch.no_grad()
+def local_descriptors(
+    x: Tensor,
+    edge_index: Tensor,
+    edge_weight: Tensor | None = None,
+    names: Sequence[Descriptor] = DESCRIPTORS,
+    *,
+    standard: bool = True,
+) -> Tensor:
+    r"""Label-free descriptors of the neighbourhood of each node, column by column as in the table above.
+
+    A node without neighbours, or without features, has the Rayleigh ratio 1 and similarities of 0.
+
+    Args:
+        x: ``[N, F]``.
+        edge_index: ``int64 [2, E]``, each edge in both directions.
+        edge_weight: ``[E]``; 1 where ``None``.
+        names: which, in which order.
+        standard: bring each column to mean 0 and deviation 1 over the nodes; constant ones become 0.
+
+    Returns:
+        ``[N, len(names)]``, without gradients.
+
+    Raises:
+        UnknownNameError: a name that is not in the table.
+        RequestError: no name, or edges that do not fit.
+        EmbeddingError: x holds NaN or infinity.
+        DataError: no edges, or directed ones.
+
+    Example:
+        >>> x, edges = torch.tensor([[1.0], [1.0], [-1.0]]), torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+        >>> local_descriptors(x, edges, names=["similarity"], standard=False).flatten().tolist()
+        [1.0, 0.0, -1.0]
+    """
+    if not names:
+        raise RequestError(f"no descriptor is named; known: {', '.join(DESCRIPTORS)}")
+    for name in names:
+        if name not in DESCRIPTORS:
+            raise UnknownNameError("descriptor", name, DESCRIPTORS)
+    if not torch.isfinite(x).all():
+        raise EmbeddingError("the features hold NaN or infinity, and so would their descriptors; clean them first")
+    n = x.size(0)
+    pattern, spectral = spectral_operator(edge_index, n, edge_weight, x.dtype)
+    _, plain = sum_operator(edge_index, n, edge_weight, x.dtype)
+    plain = plain.to(x.dtype)
+    degree = multiply(pattern, plain, x.new_ones(n, 1))
+    around = multiply(pattern, plain, x)
+    made = {}
+    if "rayleigh" in names:
+        energy = x.square().sum(1)
+        smooth = (x * multiply(pattern, spectral.to(x.dtype), x)).sum(1)
+        made["rayleigh"] = torch.where(energy > 0, 1 - smooth / torch.where(energy > 0, energy, 1.0), 1.0)
+    logs = degree.log1p()
+    made["log-degree"] = logs[:, 0]
+    if "similarity" in names:
+        made["similarity"] = F.cosine_similarity(x, around)
+    if "second-similarity" in names:
+        # of the walks of two steps, those that come back
+        square = plain * plain if edge_weight is not None else plain
+        back = multiply(pattern, square, x.new_ones(n, 1))
+        twice = multiply(pattern, plain, around)
+        rest = twice - back * x
+        # what rounding leaves of a difference of equals is no direction
+        least = 64 * torch.finfo(x.dtype).eps * twice.norm(dim=1)
+        made["second-similarity"] = torch.where(rest.norm(dim=1) > least, F.cosine_similarity(x, rest), 0.0)
+    if "concentration" in names:
+        mean = multiply(pattern, plain, unit_rows(x)) / torch.where(degree > 0, degree, 1.0)
+        made["concentration"] = mean.norm(dim=1)
+    if "degree-ratio" in names:
+        mean = multiply(pattern, plain, logs) / torch.where(degree > 0, degree, 1.0)
+        made["degree-ratio"] = torch.where(degree > 0, logs - mean, 0.0)[:, 0]
+    columns = torch.stack([made[name] for name in names], 1)
+    return standardised(columns) if standard else columns
