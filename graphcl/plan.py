@@ -24,7 +24,9 @@ class Plan(Config):
         warmup: share of the training in [0, 1) over which the rates grow linearly from 0 to their value.
         decay: afterwards they stay (``constant``) or fall to 0 by half a cosine (``cosine``).
         batch_size: graphs in a batch, for lists of graphs; ``None`` takes all at once, as a single graph always is.
-        part_lr: learning rate of single parts of a method, by part name; the others use ``lr``.
+        part_lr: learning rate of single parts of a method, or of modules inside of them, by (dotted) name; the others
+            use ``lr``.
+        part_weight_decay: the same for the penalty.
         patience: stop after so many epochs without a new lowest training loss and go back to the parameters of the
             lowest; ``None`` trains all epochs. Labels are never consulted.
         device: ``auto`` takes CUDA where there is one.
@@ -42,6 +44,7 @@ class Plan(Config):
     decay: Literal["constant", "cosine"] = "constant"
     batch_size: Size | None = None
     part_lr: dict[str, Positive] | None = None
+    part_weight_decay: dict[str, NonNegative] | None = None
     patience: Size | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -50,9 +53,21 @@ class Plan(Config):
         if self.epochs < 0:
             raise RequestError(f"Plan.epochs = {self.epochs}: input should be 0 or more")
 
-    def rate_of(self, part: str) -> float:
-        """The learning rate of a part of a method, warm-up and decay aside."""
-        return (self.part_lr or {}).get(part, self.lr)
+    def rate_of(self, *names: str) -> float:
+        """The learning rate of a part or module, warm-up and decay aside: that of the first name that has one."""
+        return self._first(self.part_lr, names, self.lr)
+
+    def penalty_of(self, *names: str) -> float:
+        """The L2 penalty of a part or module: that of the first name that has one."""
+        return self._first(self.part_weight_decay, names, self.weight_decay)
+
+    def named(self) -> set[str]:
+        """The parts and modules that have a rate or penalty of their own."""
+        return {*(self.part_lr or ()), *(self.part_weight_decay or ())}
+
+    @staticmethod
+    def _first(own: dict[str, float] | None, names: tuple[str, ...], otherwise: float) -> float:
+        return next((own[name] for name in names if own and name in own), otherwise)
 
     def rate_at(self, progress: float) -> float:
         r"""The share of the rates that an update uses.

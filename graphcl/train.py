@@ -78,9 +78,10 @@ def train(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.
             to train.
         RunFailedError: a loss or a gradient is not finite; that part keeps the parameters it had before the update.
     """
-    for part in plan.part_lr or ():
-        if part not in method.parts:
-            raise UnknownNameError(f"part of {type(method).__name__} in Plan.part_lr", part, method.parts)
+    for name in plan.named():
+        if name not in method.parts and name not in dict(method.named_modules()):
+            known = {*method.parts, *(child for child, _ in method.named_children())}
+            raise UnknownNameError(f"part or module of {type(method).__name__} in the plan", name, known)
     device = plan.torch_device()
     method.to(device)
     method.train()
@@ -94,9 +95,9 @@ def train(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.
     for epoch in range(1, plan.epochs + 1):
         total, first = 0.0, n
         watch.note(method)
-        for part, optimiser in optimisers.items():
+        for optimiser in optimisers.values():
             for group in optimiser.param_groups:
-                group["lr"] = plan.rate_of(part) * plan.rate_at((epoch - 1) / plan.epochs)
+                group["lr"] = group["full_lr"] * plan.rate_at((epoch - 1) / plan.epochs)
         for batch in batches:
             n += 1
             with stream:
@@ -123,8 +124,20 @@ _OPTIMISERS: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "ada
 
 
 def _optimiser(method: Method, part: str, plan: Plan) -> torch.optim.Optimizer:
-    moved = [parameter for parameter in method.parameters_of(part) if parameter.requires_grad]
-    return _OPTIMISERS[plan.optimiser](moved, lr=plan.rate_of(part), weight_decay=plan.weight_decay)
+    """One optimiser, with a group for each module that has a rate or penalty of its own, and one for the rest."""
+    owner = {}
+    # the modules inside come after those they lie in, and have the last word
+    for name, module in method.named_modules():
+        if name in plan.named() and name not in method.parts:
+            owner.update(dict.fromkeys(module.parameters(), name))
+    groups: dict[str, dict[str, Any]] = {}
+    for parameter in method.parameters_of(part):
+        if parameter.requires_grad:
+            names = (owner[parameter], part) if parameter in owner else (part,)
+            rates = {"lr": plan.rate_of(*names), "weight_decay": plan.penalty_of(*names)}
+            group = groups.setdefault(names[0], {"params": [], **rates, "full_lr": rates["lr"]})
+            group["params"].append(parameter)
+    return _OPTIMISERS[plan.optimiser](list(groups.values()))
 
 
 class _DivergedError(Exception):

@@ -5,7 +5,11 @@ from .arrays import read_table as read_table
 from .block_model import CSBM as CSBM
 from .block_model import CSBM_HETEROPHILIC as CSBM_HETEROPHILIC
 from .block_model import CSBM_HOMOPHILIC as CSBM_HOMOPHILIC
+from .block_model import CSBM_MIXED as CSBM_MIXED
+from .block_model import CSBM_MIXED_HARD as CSBM_MIXED_HARD
+from .block_model import MixedCSBM as MixedCSBM
 from .block_model import csbm as csbm
+from .block_model import mixed_csbm as mixed_csbm
 from .cards import card as card
 from .cards import index as index
 from .cards import write_cards as write_cards
@@ -111,6 +115,8 @@ __all__ = [
     "CSBM",
     "CSBM_HETEROPHILIC",
     "CSBM_HOMOPHILIC",
+    "CSBM_MIXED",
+    "CSBM_MIXED_HARD",
     "Counts",
     "DBLP",
     "DD",
@@ -127,6 +133,7 @@ __all__ = [
     "Layout",
     "MINESWEEPER",
     "MUTAG",
+    "MixedCSBM",
     "NCI1",
     "OGBG_MOLHIV",
     "PROTEINS",
@@ -166,6 +173,7 @@ __all__ = [
     "load",
     "locate",
     "mirrors",
+    "mixed_csbm",
     "obtain",
     "ogb_safe_load",
     "open_dataset",

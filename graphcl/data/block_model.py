@@ -10,12 +10,21 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.utils import to_undirected
 
-from graphcl.config import Config, NonNegative, Seed, Size
+from graphcl.config import Config, NonNegative, Rate, Seed, Size
 from graphcl.data.spec import Counts, DatasetSpec, Files, Graphs, Layout
 from graphcl.errors import RequestError
 from graphcl.seeding import Seeds
 
-__all__ = ["CSBM", "CSBM_HETEROPHILIC", "CSBM_HOMOPHILIC", "csbm"]
+__all__ = [
+    "CSBM",
+    "CSBM_HETEROPHILIC",
+    "CSBM_HOMOPHILIC",
+    "CSBM_MIXED",
+    "CSBM_MIXED_HARD",
+    "MixedCSBM",
+    "csbm",
+    "mixed_csbm",
+]
 
 
 @dataclass(frozen=True)
@@ -164,6 +173,104 @@ def _bernoulli(trials: int, probability: float, rng: np.random.Generator) -> np.
     return successes[successes < trials]
 
 
+@dataclass(frozen=True)
+class MixedCSBM(Config):
+    """The parameters of `mixed_csbm`, checked.
+
+    Raises:
+        RequestError: a value out of range, or a region that `CSBM` refuses.
+    """
+
+    nodes: Size = 1200
+    classes: Annotated[int, at.Ge(2)] = 4
+    degree: NonNegative = 10.0
+    homophily: tuple[Rate, Rate] = (0.8, 0.04)
+    cross: NonNegative = 0.2
+    features: Size = 64
+    signal: NonNegative = 2.0
+    noise: NonNegative = 0.6
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        pairs = self.sizes[0] * self.sizes[1]
+        if self.cross * self.nodes / 2 > pairs:
+            raise RequestError(f"MixedCSBM.cross = {self.cross}: there are {pairs} pairs of nodes in different regions")
+        _ = self.regions  # checks them
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Nodes of each region."""
+        return self.nodes - self.nodes // 2, self.nodes // 2
+
+    @property
+    def regions(self) -> tuple[CSBM, CSBM]:
+        """The two regions by themselves."""
+        first, second = (
+            CSBM(n, self.classes, self.degree, h, self.features, self.signal, self.noise, self.seed)
+            for n, h in zip(self.sizes, self.homophily, strict=True)
+        )
+        return first, second
+
+
+def mixed_csbm(
+    nodes: int = 1200,
+    classes: int = 4,
+    degree: float = 10.0,
+    homophily: tuple[float, float] = (0.8, 0.04),
+    cross: float = 0.2,
+    features: int = 64,
+    signal: float = 2.0,
+    noise: float = 0.6,
+    seed: int = 0,
+) -> Data:
+    r"""Draw a graph of two regions, one homophilic, one heterophilic, with the same classes and features.
+
+    Within each region edges are those of `csbm` with its own homophily; a few edges join the regions whatever the
+    classes. No filter that is the same for all nodes suits both regions.
+
+    Args:
+        nodes: N, half in each region.
+        classes: C, in equal shares of each region.
+        degree: expected number of neighbours within the region.
+        homophily: expected share of same-class edges in the first and in the second region.
+        cross: expected number of neighbours in the other region.
+        features: F.
+        signal: norm of the class means, which the regions share.
+        noise: standard deviation of each feature around its mean.
+        seed: draws everything.
+
+    Returns:
+        A graph with ``x``, ``edge_index``, ``y``, and ``region`` ``int64 [N]``: 0 in the first, 1 in the second region.
+
+    Raises:
+        RequestError: a value out of range, or more edges asked for than there are pairs.
+
+    Example:
+        >>> mixed_csbm(nodes=200, features=8).region.bincount().tolist()
+        [100, 100]
+    """
+    model = MixedCSBM(nodes, classes, degree, homophily, cross, features, signal, noise, seed)
+    seeds = Seeds(seed)
+    first, _ = model.sizes
+    y = np.concatenate([np.repeat(np.arange(classes), region.sizes) for region in model.regions])
+    rng = seeds.numpy("mixed-csbm/features")
+    means = rng.standard_normal((classes, features))
+    means *= signal / np.linalg.norm(means, axis=1, keepdims=True)
+    x = means[y] + noise * rng.standard_normal((nodes, features))
+    rng = seeds.numpy("mixed-csbm/edges")
+    inside = [_edges(region, rng) + shift for region, shift in zip(model.regions, (0, first), strict=True)]
+    pairs = first * (nodes - first)
+    joined = _bernoulli(pairs, cross * nodes / 2 / pairs, rng)
+    between = np.stack([joined // (nodes - first), first + joined % (nodes - first)])
+    return Data(
+        x=torch.from_numpy(x).float(),
+        edge_index=to_undirected(torch.from_numpy(np.concatenate([*inside, between], axis=1)), num_nodes=nodes),
+        y=torch.from_numpy(y),
+        region=(torch.arange(nodes) >= first).long(),
+    )
+
+
 _HOMOPHILIC = CSBM(nodes=1000, degree=4.0, homophily=0.8, signal=1.0)
 _HETEROPHILIC = CSBM(nodes=1000, degree=10.0, homophily=0.2, signal=2.0)
 
@@ -192,3 +299,30 @@ def _spec(kind: str, model: CSBM, edges: int, content: str, effect: str) -> Data
 
 CSBM_HOMOPHILIC = _spec("homophilic", _HOMOPHILIC, 3980, "327bde3633c6ca8e", "helps")
 CSBM_HETEROPHILIC = _spec("heterophilic", _HETEROPHILIC, 10028, "b0435dab29cd235b", "harms")
+
+
+def _read_mixed(files: Files, *, model: MixedCSBM) -> Graphs:
+    return mixed_csbm(**asdict(model))
+
+
+def _mixed(name: str, model: MixedCSBM, edges: int, content: str) -> DatasetSpec:
+    return DatasetSpec(
+        name=name,
+        title=f"cSBM of two regions, noise {model.noise:g}",
+        layouts=(Layout(read=partial(_read_mixed, model=model)),),
+        counts=Counts(nodes=model.nodes, edges=edges, features=model.features, classes=model.classes),
+        content=content,
+        licence="none needed (synthetic)",
+        citation="Y. Deshpande, S. Sen, A. Montanari, E. Mossel. Contextual stochastic block models. NeurIPS 2018.",
+        source="graphcl.data.mixed_csbm",
+        note=(
+            f"Synthetic: half of the nodes in a region with a share {model.homophily[0]:g} of same-class edges, half "
+            f"in one with {model.homophily[1]:g} (`data.region`), expected degree {model.degree:g} inside and "
+            f"{model.cross:g} across, {model.classes} classes with Gaussian features around means of norm "
+            f"{model.signal:g}: smoothing helps one half of the nodes and harms the other."
+        ),
+    )
+
+
+CSBM_MIXED = _mixed("csbm-mixed", MixedCSBM(), 12122, "9245556c13ac3ba3")
+CSBM_MIXED_HARD = _mixed("csbm-mixed-hard", MixedCSBM(noise=1.0, seed=1), 12290, "6cf4d2db35b7cc6d")

@@ -4,6 +4,10 @@ from .ad_gcl import AdGcl as AdGcl
 from .ad_gcl import AdGclMethod as AdGclMethod
 from .afgrl import Afgrl as Afgrl
 from .afgrl import AfgrlMethod as AfgrlMethod
+from .aspect import Aspect as Aspect
+from .aspect import AspectBlock as AspectBlock
+from .aspect import AspectChannel as AspectChannel
+from .aspect import AspectMethod as AspectMethod
 from .bgrl import Bgrl as Bgrl
 from .bgrl import BgrlMethod as BgrlMethod
 from .cca_ssg import CcaSsg as CcaSsg
@@ -27,6 +31,11 @@ from .graph_cl import GraphCl as GraphCl
 from .graph_mae import GraphMae as GraphMae
 from .graph_mae import GraphMaeMethod as GraphMaeMethod
 from .graph_vicreg import GraphVicreg as GraphVicreg
+from .greet import Greet as Greet
+from .greet import GreetMethod as GreetMethod
+from .hlcl import Hlcl as Hlcl
+from .hlcl import HlclMethod as HlclMethod
+from .hlcl import split_edges as split_edges
 from .info_graph import InfoGraph as InfoGraph
 from .info_graph import InfoGraphMethod as InfoGraphMethod
 from .joao import Joao as Joao
@@ -35,12 +44,17 @@ from .mvgrl import Mvgrl as Mvgrl
 from .mvgrl import MvgrlMethod as MvgrlMethod
 from .mvgrl_graph import MvgrlGraph as MvgrlGraph
 from .mvgrl_graph import MvgrlGraphMethod as MvgrlGraphMethod
+from .polygcl import Polygcl as Polygcl
+from .polygcl import PolygclMethod as PolygclMethod
+from .polygcl import PolygclReadout as PolygclReadout
 from .pro_gcl import ProGcl as ProGcl
 from .pro_gcl import ProGclMethod as ProGclMethod
 from .recipe import FeatureScale as FeatureScale
 from .recipe import Method as Method
 from .recipe import Paper as Paper
 from .recipe import Recipe as Recipe
+from .s3gcl import S3gcl as S3gcl
+from .s3gcl import S3gclMethod as S3gclMethod
 from .sim_grace import SimGrace as SimGrace
 from .sim_grace import SimGraceMethod as SimGraceMethod
 from .sp_gcl import SpGcl as SpGcl
@@ -58,6 +72,10 @@ __all__ = [
     "AdGclMethod",
     "Afgrl",
     "AfgrlMethod",
+    "Aspect",
+    "AspectBlock",
+    "AspectChannel",
+    "AspectMethod",
     "Bgrl",
     "BgrlMethod",
     "CcaSsg",
@@ -76,6 +94,10 @@ __all__ = [
     "GraphMae",
     "GraphMaeMethod",
     "GraphVicreg",
+    "Greet",
+    "GreetMethod",
+    "Hlcl",
+    "HlclMethod",
     "InfoGraph",
     "InfoGraphMethod",
     "Joao",
@@ -87,6 +109,9 @@ __all__ = [
     "MvgrlGraphMethod",
     "MvgrlMethod",
     "Paper",
+    "Polygcl",
+    "PolygclMethod",
+    "PolygclReadout",
     "ProGcl",
     "ProGclMethod",
     "Propagated",
@@ -95,6 +120,8 @@ __all__ = [
     "RandomInit",
     "Raw",
     "Recipe",
+    "S3gcl",
+    "S3gclMethod",
     "SimGrace",
     "SimGraceMethod",
     "SpGcl",
@@ -106,4 +133,5 @@ __all__ = [
     "SupervisedMlp",
     "TwoView",
     "encode",
+    "split_edges",
 ]

@@ -32,6 +32,8 @@ from .mixture import MixtureInfoNCE as MixtureInfoNCE
 from .mixture import fit_beta_mixture as fit_beta_mixture
 from .mixture import mixture_info_nce as mixture_info_nce
 from .mixture import sampled_similarities as sampled_similarities
+from .multi_positive import MultiPositiveNCE as MultiPositiveNCE
+from .multi_positive import multi_positive_nce as multi_positive_nce
 from .node_graph import NodeGraphBCE as NodeGraphBCE
 from .node_graph import node_graph_bce as node_graph_bce
 from .objective import Objective as Objective
@@ -59,6 +61,7 @@ __all__ = [
     "HardInfoNCE",
     "InfoNCE",
     "MixtureInfoNCE",
+    "MultiPositiveNCE",
     "NTXent",
     "NodeGraphBCE",
     "NodeGraphJSD",
@@ -80,6 +83,7 @@ __all__ = [
     "hard_info_nce",
     "info_nce",
     "mixture_info_nce",
+    "multi_positive_nce",
     "node_graph_bce",
     "node_graph_jsd",
     "node_node_jsd",

@@ -210,8 +210,39 @@ def test_parts_are_stepped_in_turn_each_with_its_own_rate(graph):
 def test_a_rate_for_a_part_that_is_not_there_is_refused(graph):
     with pytest.raises(UnknownNameError) as caught:
         fit(Rivals(), [graph], Plan(epochs=1, part_lr={"rivla": 0.1}), Seeds(0).torch("t"))
-    expected = "unknown part of Rivals in Plan.part_lr 'rivla': did you mean 'rival'? Known: model, rival"
+    expected = "unknown part or module of Rivals in the plan 'rivla': did you mean 'rival'? Known: model, rival"
     assert str(caught.value) == expected
+
+
+def test_a_module_may_have_a_rate_and_a_penalty_of_its_own(graph):
+    class Two(Method):
+        def __init__(self):
+            super().__init__()
+            self.inside = nn.ModuleDict({"a": nn.Linear(1, 1, bias=False), "b": nn.Linear(1, 1, bias=False)})
+            self.rest = nn.Parameter(torch.ones(1))
+            for layer in self.inside.values():
+                nn.init.constant_(layer.weight, 1.0)
+
+        def loss(self, batch, generator, part="model"):
+            return {"sum": self.inside["a"].weight.sum() + self.inside["b"].weight.sum() + self.rest.sum()}
+
+        def embed(self, batch):
+            return batch.x
+
+    method = Two()
+    # the name that lies deepest counts; the first steps of Adam have the length of the rate
+    plan = Plan(epochs=1, lr=0.1, part_lr={"inside": 0.01, "inside.b": 0.001})
+    fit(method, [graph], plan, Seeds(0).torch("t"))
+    found = [method.inside["a"].weight.item(), method.inside["b"].weight.item(), method.rest.item()]
+    assert found == pytest.approx([0.99, 0.999, 0.9])
+    # a penalty of -slope / value holds a parameter where it is
+    method = Two()
+    with torch.no_grad():
+        method.rest.fill_(-0.5)
+        method.inside["a"].weight.fill_(-0.5)
+    fit(method, [graph], Plan(epochs=1, lr=0.1, part_weight_decay={"model": 2.0, "inside": 0.0}), Seeds(0).torch("t"))
+    assert method.rest.item() == pytest.approx(-0.5)
+    assert method.inside["a"].weight.item() == pytest.approx(-0.6)
 
 
 # --- patience ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,334 @@
+"""ASPECT: low and high frequencies of a graph, and how much of them each node takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
+
+import annotated_types
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphcl.augment.features import FeatureDropout
+from graphcl.augment.low_rank import low_rank_factors
+from graphcl.config import BelowOne, NonNegative, Positive, Size
+from graphcl.encoders.gcn import Activation, Norm, activation, normalisation
+from graphcl.encoders.mlp import MLP
+from graphcl.errors import RequestError
+from graphcl.graph import GraphShape, unit_rows
+from graphcl.methods.recipe import FeatureScale, Method, Paper, Recipe
+from graphcl.ops.linear import feature_linear
+from graphcl.plan import Plan
+from graphcl.remembered import Recalled
+from graphcl.seeding import draw_order
+from graphcl.spectral.bank import FilterBank
+from graphcl.spectral.descriptors import DESCRIPTORS, Descriptor, local_descriptors
+from graphcl.spectral.filters import HighPass, LowPass, MonotoneHigh, MonotoneLow
+from graphcl.spectral.gates import Gate, GateInput, Gating, GlobalGate, HardGate, NodeGate, SigmoidGate
+
+__all__ = ["Aspect", "AspectBlock", "AspectChannel", "AspectMethod"]
+
+AspectChannel: TypeAlias = Literal["low", "high", "raw", "structure"]
+"""What the gate chooses among: the two learned filters, the features themselves, the strongest directions of A."""
+AspectBlock: TypeAlias = Literal["fused", "low", "high", "raw", "structure", "x", "smooth", "sharp", "factors"]
+"""What a readout is made of: the fused rows, trained channels, and untrained signals (X, ÂX, LX, factors of A)."""
+GateName: TypeAlias = Literal["none", "global", "node", "sigmoid", "hard"]
+Contrast: TypeAlias = Literal["info-nce", "infomax"]
+
+_GATES: dict[GateName, type[Gating]] = {
+    "global": GlobalGate, "node": NodeGate, "sigmoid": SigmoidGate, "hard": HardGate,
+}  # fmt: skip
+_SIGNALS = ("x", "smooth", "sharp", "factors")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aspect(Recipe):
+    """Node-level adaptive spectral fusion.
+
+    Args:
+        dim: width of each channel.
+        order: of the two learned filters.
+        channels: what the gate chooses among.
+        rank: of the factors of the adjacency, where there is a channel or a block of structure.
+        gate: how the channels are weighed: all alike (``none``), by one learned weight each (``global``), or by weights
+            of each node (``node``, ``sigmoid``, ``hard``).
+        sees: what a node-wise gate looks at.
+        descriptors: of the neighbourhood, its context; none where it sees the channels alone.
+        evidence: weight of the term that draws the gate to the channels in which a node is easy to tell apart.
+        evidence_temperature: the smaller, the more a small difference between the channels says.
+        stability: how much a channel's change between the two views counts against it as evidence.
+        contrast: the loss of each channel and of the fused rows: InfoNCE between two views of a sample of nodes, or
+            infomax with shuffled nodes.
+        temperature: of InfoNCE.
+        sample: nodes contrasted at a step, at most.
+        fused: weight of the fused rows beside the channels.
+        feature_dropout: what makes views differ.
+        norm: of each channel, over the nodes.
+        act: activation of each channel.
+        readout: the blocks of the embedding, side by side, each scaled to rows of length 1 (a single one is not).
+
+    Reference:
+        Li et al., arXiv 2604.01878v2. Its method text is not public; known are the idea and the names of its parts: two
+        frequency channels, a node-wise policy, channel-wise contrastive evidence that regularises it. This design is
+        ours, chosen by what was measured (``docs/spectral.md``): InfoNCE in place of PolyGCL's infomax, channels for
+        the raw features and for the structure, readouts that keep untrained signals beside the fused rows. Here the
+        linear map comes before the filters, which it commutes with: features are filtered at width ``dim``.
+
+    Example:
+        >>> Aspect(gate="global").gate
+        'global'
+    """
+
+    paper: ClassVar[Paper | None] = Paper(
+        "li2026aspect",
+        "ASPECT: node-level adaptive spectral fusion for graph contrastive learning",
+        "arXiv 2026",
+        "https://arxiv.org/abs/2604.01878",
+    )
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    dim: Size = 256
+    order: Size = 10
+    channels: Annotated[tuple[AspectChannel, ...], annotated_types.MinLen(1)] = ("low", "high", "raw")
+    rank: Size = 256
+    gate: GateName = "node"
+    sees: GateInput = "both"
+    descriptors: tuple[Descriptor, ...] = DESCRIPTORS
+    evidence: NonNegative = 0.5
+    evidence_temperature: Positive = 0.5
+    stability: NonNegative = 0.0
+    contrast: Contrast = "info-nce"
+    temperature: Positive = 0.5
+    sample: Size = 1024
+    fused: NonNegative = 1.0
+    feature_dropout: BelowOne = 0.6
+    norm: Norm = "none"
+    act: Activation = "relu"
+    readout: Annotated[tuple[AspectBlock, ...], annotated_types.MinLen(1)] = ("fused",)
+    features: FeatureScale = "row"
+    plan: Plan = Plan(epochs=200, lr=1e-3)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        missing = [block for block in self.readout if block not in (*self.channels, *_SIGNALS, "fused")]
+        if missing:
+            raise RequestError(
+                f"Aspect.readout = {self.readout}: there is no channel '{missing[0]}' among {self.channels}; add it "
+                "or leave the block out"
+            )
+        if len(set(self.channels)) < len(self.channels):
+            raise RequestError(f"Aspect.channels = {self.channels}: each should be named once")
+        if self.sees == "context" and not self.descriptors:
+            raise RequestError("Aspect.sees = 'context' without descriptors: the gate would see nothing; name some")
+
+    def assemble(self, shape: GraphShape) -> "AspectMethod":
+        """A linear map for each source of channels, two filters, the gate, and what the contrast needs."""
+        return AspectMethod(shape.num_features, self)
+
+
+class AspectMethod(Method):
+    r"""Channels, the gate over them, and a contrast of each and of their mixture.
+
+    .. math::
+        z_{vk} = \sigma(\nu_k(g_k(L)\, X W + b))_v, \quad
+        a_v = \operatorname{gate}(z_v, s_v), \quad
+        z_v = \sum_k a_{vk} z_{vk}, \\
+        L = \frac{1}{NK} \sum_{v,k} \ell_{vk} + \frac{w}{N} \sum_v \ell_v
+        + \frac{\lambda}{N} \sum_v \mathrm{KL}(q_v \,\Vert\, a_v), \quad
+        q_v = \operatorname{softmax}\big(-(\hat\ell_{vk} + \kappa\, \hat r_{vk})_k / \tau_e\big)
+
+    with :math:`\ell_{vk}` the contrastive loss of node v in channel k, :math:`r_{vk}` the squared change of
+    :math:`z_{vk}` between the views over its squared length, a hat for what is brought to mean 0 and deviation 1 over
+    the nodes (so that no channel is preferred as a whole), and q without gradient.
+
+    Args:
+        num_features: F.
+        recipe: the hyper-parameters.
+    """
+
+    def __init__(self, num_features: int, recipe: Aspect) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.bank = FilterBank([MonotoneLow(recipe.order), MonotoneHigh(recipe.order)])
+        self.filtered = nn.Linear(num_features, recipe.dim)
+        self.raw = nn.Linear(num_features, recipe.dim) if "raw" in recipe.channels else None
+        self.structure = nn.Linear(recipe.rank, recipe.dim) if "structure" in recipe.channels else None
+        self.norms = nn.ModuleList(normalisation(recipe.norm, recipe.dim) for _ in recipe.channels)
+        self.act = activation(recipe.act)
+        self.gate: Gate | None = None
+        if recipe.gate != "none":
+            gating = _GATES[recipe.gate]()
+            if isinstance(gating, NodeGate):
+                gating = gating.replace(sees=recipe.sees if recipe.descriptors else "channels")
+            self.gate = gating.build(len(recipe.channels), recipe.dim, len(recipe.descriptors))
+        self.head: nn.Module
+        if recipe.contrast == "infomax":
+            self.head = nn.Bilinear(recipe.dim, recipe.dim, 1)
+        else:
+            self.head = MLP(recipe.dim, recipe.dim, recipe.dim, "elu")
+        self.dropped = FeatureDropout(recipe.feature_dropout)
+
+    @property
+    def takes_sparse_features(self) -> bool:
+        """Linear maps come first."""
+        return True
+
+    def seen(self, batch: Data, views: list[Tensor], orders: list[Tensor] | None = None) -> Tensor:
+        """The channels of several versions of the features, ``[V, N, K, D]``: one pass through the graph for all.
+
+        With orders, the rows of each version are shuffled by its own (after the linear map, which is the same).
+        """
+        recipe, made = self.recipe, dict[str, Tensor]()
+        orders = orders or [torch.arange(x.size(0), device=x.device) for x in views]
+        if {"low", "high"} & set(recipe.channels):
+            rows = torch.cat(self._mapped(self.filtered.weight, views, orders), 1)
+            both = self.bank(rows, batch.edge_index, batch.get("edge_weight"))
+            low, high = both.unflatten(2, (len(views), recipe.dim)).permute(1, 2, 0, 3) + self.filtered.bias
+            made |= {"low": low, "high": high}
+        if self.raw is not None:
+            made["raw"] = torch.stack(self._mapped(self.raw.weight, views, orders)) + self.raw.bias
+        if self.structure is not None:
+            factors = self._factors(batch)
+            made["structure"] = torch.stack(
+                [self.structure(F.dropout(factors, recipe.feature_dropout, self.training))[order] for order in orders]
+            )
+        norms = zip(recipe.channels, self.norms, strict=True)
+        return torch.stack([self.act(torch.stack([norm(h) for h in made[name]])) for name, norm in norms], 2)
+
+    @staticmethod
+    def _mapped(weight: Tensor, views: list[Tensor], orders: list[Tensor]) -> list[Tensor]:
+        return [feature_linear(x, weight)[order] for x, order in zip(views, orders, strict=True)]
+
+    def weighed(self, h: Tensor, batch: Data, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """The fused rows ``[N, D]`` of channels ``[N, K, D]``, and the weights ``[N, K]``."""
+        if self.gate is None:
+            return h.mean(1), h.new_full(h.shape[:2], 1 / h.size(1))
+        return self.gate(h, self._context(batch), generator=generator)
+
+    def weights(self, batch: Data) -> Tensor:
+        """How much each node takes of each channel of the recipe, ``[N, K]``."""
+        (h,) = self.seen(batch, [batch.x])
+        return self.weighed(h, batch)[1]
+
+    def loss(self, batch: Data, generator: torch.Generator, part: str = "model") -> dict[str, Tensor]:
+        """The contrast of the channels, that of the fused rows, and the evidence for the gate."""
+        recipe = self.recipe
+        chosen, terms, losses, change, weights = (
+            self._info_nce(batch, generator) if recipe.contrast == "info-nce" else self._infomax(batch, generator)
+        )
+        if self.gate is not None and recipe.gate != "global" and recipe.evidence > 0:
+            with torch.no_grad():
+                against = _standard(losses) + recipe.stability * _standard(change)
+                target = torch.softmax(-against / recipe.evidence_temperature, 1)
+            logs = weights[chosen].clamp(min=1e-9).log()
+            terms["evidence"] = recipe.evidence * F.kl_div(logs, target, reduction="batchmean")
+        return terms
+
+    def _views(self, batch: Data, count: int, generator: torch.Generator) -> list[Tensor]:
+        scale = 1 / (1 - self.recipe.feature_dropout)
+        return [self.dropped(batch, generator).x * scale for _ in range(count)]
+
+    def _info_nce(self, batch: Data, generator: torch.Generator) -> "_Contrasted":
+        n = int(batch.num_nodes or 0)
+        chosen = draw_order(n, generator=generator, device=batch.edge_index.device)[: self.recipe.sample]
+        a, b = self.seen(batch, self._views(batch, 2, generator))
+        (fused_a, weights), (fused_b, _) = (self.weighed(h, batch, generator) for h in (a, b))
+        losses = torch.stack([self._row_losses(a[chosen, k], b[chosen, k]) for k in range(a.size(1))], 1)
+        terms = {"channels": losses.mean()}
+        if self.recipe.fused:
+            terms["fused"] = self.recipe.fused * self._row_losses(fused_a[chosen], fused_b[chosen]).mean()
+        change = (a - b)[chosen].square().sum(2) / (a[chosen].square().sum(2) + 1e-8)
+        return _Contrasted(chosen, terms, losses, change, weights)
+
+    def _row_losses(self, a: Tensor, b: Tensor) -> Tensor:
+        """InfoNCE of each row among the others of the sample, both ways, ``[S]``."""
+        first, second = (F.normalize(self.head(rows), dim=1) for rows in (a, b))
+        scores = first @ second.T / self.recipe.temperature
+        return (torch.logsumexp(scores, 0) + torch.logsumexp(scores, 1)) / 2 - scores.diagonal()
+
+    def _infomax(self, batch: Data, generator: torch.Generator) -> "_Contrasted":
+        n = int(batch.num_nodes or 0)
+        order = draw_order(n, generator=generator, device=batch.edge_index.device)
+        real, fake = self.seen(batch, self._views(batch, 1, generator) * 2, [torch.arange(n).to(order), order])
+        (fused, weights), (fused_fake, _) = (self.weighed(h, batch, generator) for h in (real, fake))
+        summary = fused.mean(0).relu()
+        assert isinstance(self.head, nn.Bilinear)
+        direction, bias = self.head.weight[0] @ summary, self.head.bias
+
+        def told(positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+            agree, differ = F.softplus(-(positive @ direction + bias)), F.softplus(negative @ direction + bias)
+            return agree, (agree.mean() + differ.mean()) / 2
+
+        losses, contrast = told(real, fake)
+        terms = {"channels": contrast}
+        if self.recipe.fused:
+            terms["fused"] = self.recipe.fused * told(fused, fused_fake)[1]
+        return _Contrasted(torch.arange(n).to(order), terms, losses, torch.zeros_like(losses), weights)
+
+    def _context(self, batch: Data) -> Tensor | None:
+        names, weight = self.recipe.descriptors, batch.get("edge_weight")
+        if not names or self.recipe.gate in ("none", "global") or self.recipe.sees == "channels":
+            return None
+
+        def make() -> Tensor:
+            return local_descriptors(_dense(batch.x), batch.edge_index, weight, names)
+
+        return _CONTEXT.of((batch.x, batch.edge_index, weight, " ".join(names)), make)
+
+    def _factors(self, batch: Data) -> Tensor:
+        n, rank, weight = int(batch.num_nodes or 0), self.recipe.rank, batch.get("edge_weight")
+
+        def make() -> Tensor:
+            left, singular, _ = low_rank_factors(
+                batch.edge_index, n, rank, weight, generator=torch.Generator().manual_seed(0)
+            )
+            # of the size that normalised features have
+            return left * singular * n**0.5
+
+        return _FACTORS.of((batch.edge_index, weight, n, rank), make)
+
+    def embed(self, batch: Data) -> Tensor:
+        """The blocks of the readout."""
+        (h,) = self.seen(batch, [batch.x])
+        blocks = [self._block(name, h, batch) for name in self.recipe.readout]
+        return blocks[0] if len(blocks) == 1 else torch.cat([unit_rows(block) for block in blocks], 1)
+
+    def _block(self, name: AspectBlock, h: Tensor, batch: Data) -> Tensor:
+        if name == "fused":
+            return self.weighed(h, batch)[0]
+        if name in self.recipe.channels:
+            return h[:, self.recipe.channels.index(name)]
+        if name == "factors":
+            return self._factors(batch)
+        x = _dense(batch.x)
+        if name == "x":
+            return x
+        return (LowPass() if name == "smooth" else HighPass())(x, batch.edge_index, batch.get("edge_weight"))
+
+
+class _Contrasted(NamedTuple):
+    """What a contrast leaves behind.
+
+    The nodes it saw; its terms; the loss and the change between views of each of these nodes in each channel; the
+    weights of all nodes.
+    """
+
+    chosen: Tensor
+    terms: dict[str, Tensor]
+    losses: Tensor
+    change: Tensor
+    weights: Tensor
+
+
+def _dense(x: Tensor) -> Tensor:
+    return x if x.layout == torch.strided else x.to_dense()
+
+
+def _standard(values: Tensor) -> Tensor:
+    spread, mean = torch.std_mean(values, 0, correction=0)
+    return (values - mean) / spread.clamp(min=1e-6)
+
+
+_CONTEXT: Recalled[Tensor] = Recalled()
+_FACTORS: Recalled[Tensor] = Recalled()
