@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy import stats
@@ -41,12 +41,14 @@ class Miss(Config):
         dataset: catalogue name.
         split: name of the split.
         why: what was tried, and where released code and paper differ.
+        protocol: ``honest`` or ``legacy``.
     """
 
     method: str
     dataset: str
     split: str
     why: str
+    protocol: Literal["honest", "legacy"] = "honest"
 
 
 @cache
@@ -164,10 +166,11 @@ class Verdict:
     def miss(self) -> Miss | None:
         """The explanation on file."""
         column = self.nearest.column
-        if column.protocol == "legacy":
-            return None
-        cell = method_of(self.row), column.dataset, _base(column.split)
-        return next((miss for miss in explained_misses() if (miss.method, miss.dataset, miss.split) == cell), None)
+        cell = method_of(self.row), column.dataset, _base(column.split), column.protocol
+        return next(
+            (miss for miss in explained_misses() if (miss.method, miss.dataset, miss.split, miss.protocol) == cell),
+            None,
+        )
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,11 @@ class GraphCl(Recipe):
         "NeurIPS 2020",
         "https://arxiv.org/abs/2010.13902",
     )
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        # sets without node labels: the code gives every node the same feature
+        name: {"features": "ones"}
+        for name in ("collab", "imdb-binary", "reddit-binary")
+    }
     levels: ClassVar[tuple[str, ...]] = ("graph",)
 
     augmentations: Annotated[tuple[ViewName, ...], annotated_types.MinLen(1)] = (

@@ -59,7 +59,11 @@ class Joao(Recipe):
     paper: ClassVar[Paper | None] = Paper(
         "you2021joao", "Graph contrastive learning automated", "ICML 2021", "https://arxiv.org/abs/2106.07594"
     )
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        # sets without node labels: the code gives every node the same feature
+        name: {"features": "ones"}
+        for name in ("collab", "imdb-binary", "reddit-binary")
+    }
     levels: ClassVar[tuple[str, ...]] = ("graph",)
 
     pull: NonNegative = 0.1

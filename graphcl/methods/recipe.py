@@ -21,7 +21,7 @@ from graphcl.seeding import Stream
 
 __all__ = ["FeatureScale", "Method", "Paper", "Recipe"]
 
-FeatureScale: TypeAlias = Literal["raw", "row", "standard"]
+FeatureScale: TypeAlias = Literal["raw", "row", "standard", "ones"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Recipe(Config, ABC):
 
     Args:
         features: what is done to the features first: nothing (``raw``), each row divided by its absolute sum (``row``:
-            for features that are not negative that of PyG's ``NormalizeFeatures``, which divides by the plain sum), or
+            for features that are not negative that of PyG's ``NormalizeFeatures``, which divides by the plain sum),
             each column brought to mean 0 and deviation 1 over the nodes (``standard``).
         plan: epochs and rates.
     """
@@ -129,6 +129,8 @@ class Recipe(Config, ABC):
             out.x = row_normalised(out.x)
         elif self.features == "standard":
             out.x = standardised(out.x)
+        elif self.features == "ones":
+            out.x = out.x.new_ones(out.x.size(0), 1)
         return out
 
     def build(self, shape: GraphShape, generator: torch.Generator) -> Method:

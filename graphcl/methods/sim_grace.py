@@ -51,7 +51,11 @@ class SimGrace(Recipe):
         "WWW 2022",
         "https://arxiv.org/abs/2202.03104",
     )
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        # sets without node labels: the code gives every node the same feature
+        name: {"features": "ones"}
+        for name in ("collab", "imdb-binary", "reddit-binary")
+    }
     levels: ClassVar[tuple[str, ...]] = ("graph",)
 
     noise: NonNegative = 1.0

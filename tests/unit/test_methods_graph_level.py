@@ -396,3 +396,11 @@ def test_diffusion_of_a_batch_is_that_of_its_graphs():
         own = batch.batch[batch.diffusion_index[0]] == g
         assert torch.equal(batch.diffusion_index[:, own] - batch.ptr[g], graph.diffusion_index)
         assert torch.equal(batch.diffusion_weight[own], graph.diffusion_weight)
+
+
+def test_sets_without_node_labels_are_seen_by_their_structure_alone():
+    graph = Data(x=torch.randn(5, 3), edge_index=torch.tensor([[0, 1], [1, 0]]))
+    for recipe in (GraphCl, InfoGraph, Joao, SimGrace):
+        seen = recipe.preset("imdb-binary").prepare(graph)
+        assert torch.equal(seen.x, torch.ones(5, 1))
+        assert torch.equal(recipe.preset("mutag").prepare(graph).x, graph.x)
