@@ -71,4 +71,14 @@ COMPARISONS: tuple[Comparison, ...] = (
         "ppr-million",
         _ways("sides/diffusion.py", ("graphcl",), "million", "--warmup", "0", "--repeats", "1", limit_gb=18),
     ),
+    Comparison(
+        "spectral-epoch-pubmed",
+        _ways(
+            "sides/spectral_epoch.py",
+            ("polygcl", "aspect", "aspect-infomax", "aspect-global"),
+            "{graph}",
+        ),
+        graph="pubmed",
+    ),
+    Comparison("basis-million", _ways("sides/basis.py", ("0", "300", "200"))),
 )

@@ -342,7 +342,12 @@ def summarise(records: Iterable[Record]) -> Report:
     recorded = {method_of(row) for row in rows}
     order = sorted({column for _, column in cells}, key=lambda column: column.key)
     for name, recipe in recipes.items():
-        if recipe.control and name not in recorded and any(_applies(name, column) for column in order):
+        if (
+            recipe.control
+            and recipe.standing
+            and name not in recorded
+            and any(_applies(name, column) for column in order)
+        ):
             rows[name] = "control"
     return Report(tuple(order), dict(sorted(rows.items())), cells, _machines(ordered))
 

@@ -26,7 +26,7 @@ class Task(Config):
         dataset: catalogue name.
         split: ``""`` takes the data set's default.
         probe: catalogue name of the probe; ``""`` takes the suite's.
-        methods: only these of the suite's methods, beside the controls; none given takes all.
+        methods: only these of the suite's methods, beside the controls that belong everywhere; none given takes all.
     """
 
     dataset: str
@@ -42,8 +42,8 @@ class Suite(Config):
     Args:
         name: of the suite.
         description: one sentence.
-        methods: catalogue names, or ``("all",)`` for every method that works at the level of a data set; every control
-            that does is added.
+        methods: catalogue names, or ``("all",)`` for every method that works at the level of a data set; every
+            control that does is added, unless it is one for special tables, which must be named.
         tasks: the data sets and splits.
         without: methods that ``"all"`` leaves out.
         seeds: number of seeds, 0 … seeds - 1.
@@ -114,7 +114,9 @@ class Suite(Config):
             if name not in chosen and not recipes[name].control:
                 raise RequestError(f"suite {self.name}: settings for '{name}', which is not among its methods; add it")
         chosen = [name for name in chosen if not recipes[name].control]
-        controls = [name for name, recipe in recipes.items() if recipe.control]
+        controls = [
+            name for name, recipe in recipes.items() if recipe.control and (recipe.standing or name in self.methods)
+        ]
         for task in self.tasks:
             _check_names(f"method of a task on {task.dataset}", task.methods, [*chosen, *controls])
         # what trains nothing has no epoch to select
@@ -134,7 +136,12 @@ class Suite(Config):
         here = [name for name in chosen if not task.methods or name in task.methods]
         if "all" in self.methods:
             here = [name for name in here if name in able]
-        return {name: recipes[name] for name in (*here, *(name for name in controls if name in able))}
+        added = [
+            name
+            for name in controls
+            if name in able and (recipes[name].standing or not task.methods or name in task.methods)
+        ]
+        return {name: recipes[name] for name in (*here, *added)}
 
 
 def _check_names(what: str, wanted: Iterable[str], known: Iterable[str]) -> None:

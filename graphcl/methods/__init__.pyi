@@ -11,12 +11,16 @@ from .aspect import AspectMethod as AspectMethod
 from .bgrl import Bgrl as Bgrl
 from .bgrl import BgrlMethod as BgrlMethod
 from .cca_ssg import CcaSsg as CcaSsg
+from .controls import Adjacency as Adjacency
 from .controls import Majority as Majority
+from .controls import Ppr as Ppr
 from .controls import Propagated as Propagated
 from .controls import PropagatedHigh as PropagatedHigh
 from .controls import RandomGin as RandomGin
 from .controls import RandomInit as RandomInit
 from .controls import Raw as Raw
+from .controls import Sharpened as Sharpened
+from .controls import Structure as Structure
 from .dgi import Dgi as Dgi
 from .dgi import DgiMethod as DgiMethod
 from .epagcl import Epagcl as Epagcl
@@ -70,6 +74,7 @@ from .two_view import encode as encode
 __all__ = [
     "AdGcl",
     "AdGclMethod",
+    "Adjacency",
     "Afgrl",
     "AfgrlMethod",
     "Aspect",
@@ -112,6 +117,7 @@ __all__ = [
     "Polygcl",
     "PolygclMethod",
     "PolygclReadout",
+    "Ppr",
     "ProGcl",
     "ProGclMethod",
     "Propagated",
@@ -122,10 +128,12 @@ __all__ = [
     "Recipe",
     "S3gcl",
     "S3gclMethod",
+    "Sharpened",
     "SimGrace",
     "SimGraceMethod",
     "SpGcl",
     "SpGclMethod",
+    "Structure",
     "Sugrl",
     "SugrlMethod",
     "SupervisedGcn",

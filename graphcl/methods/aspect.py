@@ -1,6 +1,6 @@
 """ASPECT: low and high frequencies of a graph, and how much of them each node takes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
@@ -17,29 +17,32 @@ from graphcl.encoders.gcn import Activation, Norm, activation, normalisation
 from graphcl.encoders.mlp import MLP
 from graphcl.errors import RequestError
 from graphcl.graph import GraphShape, unit_rows
-from graphcl.methods.recipe import FeatureScale, Method, Paper, Recipe
+from graphcl.methods.recipe import Method, Paper, Recipe
 from graphcl.ops.linear import feature_linear
 from graphcl.plan import Plan
 from graphcl.remembered import Recalled
 from graphcl.seeding import draw_order
 from graphcl.spectral.bank import FilterBank
 from graphcl.spectral.descriptors import DESCRIPTORS, Descriptor, local_descriptors
-from graphcl.spectral.filters import HighPass, LowPass, MonotoneHigh, MonotoneLow
+from graphcl.spectral.filters import HighPass, LowPass, MonotoneHigh, MonotoneLow, PPRFilter, SpectralFilter
 from graphcl.spectral.gates import Gate, GateInput, Gating, GlobalGate, HardGate, NodeGate, SigmoidGate
 
 __all__ = ["Aspect", "AspectBlock", "AspectChannel", "AspectMethod"]
 
 AspectChannel: TypeAlias = Literal["low", "high", "raw", "structure"]
 """What the gate chooses among: the two learned filters, the features themselves, the strongest directions of A."""
-AspectBlock: TypeAlias = Literal["fused", "low", "high", "raw", "structure", "x", "smooth", "sharp", "factors"]
-"""What a readout is made of: the fused rows, trained channels, and untrained signals (X, ÂX, LX, factors of A)."""
+AspectBlock: TypeAlias = Literal[
+    "fused", "low", "high", "raw", "structure", "x", "smooth", "sharp", "diffused", "factors"
+]
+"""What a readout is made of: the fused rows, trained channels, and untrained signals (X, ÂX, LX, PageRank, factors)."""
 GateName: TypeAlias = Literal["none", "global", "node", "sigmoid", "hard"]
 Contrast: TypeAlias = Literal["info-nce", "infomax"]
 
 _GATES: dict[GateName, type[Gating]] = {
     "global": GlobalGate, "node": NodeGate, "sigmoid": SigmoidGate, "hard": HardGate,
 }  # fmt: skip
-_SIGNALS = ("x", "smooth", "sharp", "factors")
+_FILTERS: dict[str, Callable[[], SpectralFilter]] = {"smooth": LowPass, "sharp": HighPass, "diffused": PPRFilter}
+_SIGNALS = ("x", "smooth", "sharp", "diffused", "factors")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +76,9 @@ class Aspect(Recipe):
         frequency channels, a node-wise policy, channel-wise contrastive evidence that regularises it. This design is
         ours, chosen by what was measured (``docs/spectral.md``): InfoNCE in place of PolyGCL's infomax, channels for
         the raw features and for the structure, readouts that keep untrained signals beside the fused rows. Here the
-        linear map comes before the filters, which it commutes with: features are filtered at width ``dim``.
+        linear map comes before the filters, which it commutes with: features are filtered at width ``dim``. What is
+        mapped are the features divided by the absolute sums of their rows; the signals of a readout are the features as
+        they come.
 
     Example:
         >>> Aspect(gate="global").gate
@@ -86,7 +91,11 @@ class Aspect(Recipe):
         "arXiv 2026",
         "https://arxiv.org/abs/2604.01878",
     )
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        # readouts by validation, one for each set, seeds 0 and 1; nothing else was tuned
+        "texas": {"readout": ["fused", "x", "smooth", "sharp"]},
+        "wisconsin": {"readout": ["fused", "x", "smooth", "sharp"]},
+    }
 
     dim: Size = 256
     order: Size = 10
@@ -106,7 +115,6 @@ class Aspect(Recipe):
     norm: Norm = "none"
     act: Activation = "relu"
     readout: Annotated[tuple[AspectBlock, ...], annotated_types.MinLen(1)] = ("fused",)
-    features: FeatureScale = "row"
     plan: Plan = Plan(epochs=200, lr=1e-3)
 
     def __post_init__(self) -> None:
@@ -131,7 +139,7 @@ class AspectMethod(Method):
     r"""Channels, the gate over them, and a contrast of each and of their mixture.
 
     .. math::
-        z_{vk} = \sigma(\nu_k(g_k(L)\, X W + b))_v, \quad
+        z_{vk} = \sigma(\nu_k(g_k(L)\, D_X^{-1} X W + b))_v, \quad
         a_v = \operatorname{gate}(z_v, s_v), \quad
         z_v = \sum_k a_{vk} z_{vk}, \\
         L = \frac{1}{NK} \sum_{v,k} \ell_{vk} + \frac{w}{N} \sum_v \ell_v
@@ -174,37 +182,53 @@ class AspectMethod(Method):
         """Linear maps come first."""
         return True
 
-    def seen(self, batch: Data, views: list[Tensor], orders: list[Tensor] | None = None) -> Tensor:
+    def seen(
+        self, batch: Data, views: list[Tensor], orders: list[Tensor] | None = None, rows: Tensor | None = None
+    ) -> Tensor:
         """The channels of several versions of the features, ``[V, N, K, D]``: one pass through the graph for all.
 
-        With orders, the rows of each version are shuffled by its own (after the linear map, which is the same).
+        With orders, the rows of each version are shuffled by its own (after the linear map, which is the same); with
+        rows, the channels of these nodes alone.
         """
-        recipe, made = self.recipe, dict[str, Tensor]()
-        orders = orders or [torch.arange(x.size(0), device=x.device) for x in views]
-        if {"low", "high"} & set(recipe.channels):
-            rows = torch.cat(self._mapped(self.filtered.weight, views, orders), 1)
-            both = self.bank(rows, batch.edge_index, batch.get("edge_weight"))
-            low, high = both.unflatten(2, (len(views), recipe.dim)).permute(1, 2, 0, 3) + self.filtered.bias
-            made |= {"low": low, "high": high}
-        if self.raw is not None:
-            made["raw"] = torch.stack(self._mapped(self.raw.weight, views, orders)) + self.raw.bias
-        if self.structure is not None:
-            factors = self._factors(batch)
-            made["structure"] = torch.stack(
-                [self.structure(F.dropout(factors, recipe.feature_dropout, self.training))[order] for order in orders]
+        made: dict[str, list[Tensor]] = {}
+        sizes = _sizes(batch.x)
+        # statistics over the nodes are those of all of them
+        early, late = (rows, None) if self.recipe.norm != "batch" else (None, rows)
+        if {"low", "high"} & set(self.recipe.channels):
+            mapped = torch.cat(self._mapped(self.filtered.weight, sizes, views, orders), 1)
+            both = _picked(self.bank(mapped, batch.edge_index, batch.get("edge_weight")), early) + (
+                self.filtered.bias.repeat(len(views))
             )
-        norms = zip(recipe.channels, self.norms, strict=True)
-        return torch.stack([self.act(torch.stack([norm(h) for h in made[name]])) for name, norm in norms], 2)
+            made["low"], made["high"] = (list(both[:, k].split(self.recipe.dim, 1)) for k in range(2))
+        if self.raw is not None:
+            every = self._mapped(self.raw.weight, sizes, views, orders)
+            made["raw"] = [_picked(h, early) + self.raw.bias for h in every]
+        if self.structure is not None:
+            factors, rate = self._factors(batch), self.recipe.feature_dropout
+            every = [F.dropout(factors, rate, self.training) for _ in views]
+            every = every if orders is None else [h[order] for h, order in zip(every, orders, strict=True)]
+            made["structure"] = [self.structure(_picked(h, early)) for h in every]
+        norms = list(zip(self.recipe.channels, self.norms, strict=True))
+        return torch.stack(
+            [
+                torch.stack([_picked(self.act(norm(made[name][view])), late) for name, norm in norms], 1)
+                for view in range(len(views))
+            ]
+        )
 
     @staticmethod
-    def _mapped(weight: Tensor, views: list[Tensor], orders: list[Tensor]) -> list[Tensor]:
-        return [feature_linear(x, weight)[order] for x, order in zip(views, orders, strict=True)]
+    def _mapped(weight: Tensor, sizes: Tensor, views: list[Tensor], orders: list[Tensor] | None) -> list[Tensor]:
+        mapped = [feature_linear(x, weight) / sizes for x in views]
+        return mapped if orders is None else [h[order] for h, order in zip(mapped, orders, strict=True)]
 
-    def weighed(self, h: Tensor, batch: Data, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """The fused rows ``[N, D]`` of channels ``[N, K, D]``, and the weights ``[N, K]``."""
+    def weighed(
+        self, h: Tensor, batch: Data, generator: torch.Generator | None = None, rows: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The fused rows ``[N, D]`` of channels ``[N, K, D]``, and the weights ``[N, K]``; of some rows alone."""
         if self.gate is None:
             return h.mean(1), h.new_full(h.shape[:2], 1 / h.size(1))
-        return self.gate(h, self._context(batch), generator=generator)
+        context = self._context(batch)
+        return self.gate(h, None if context is None else _picked(context, rows), generator=generator)
 
     def weights(self, batch: Data) -> Tensor:
         """How much each node takes of each channel of the recipe, ``[N, K]``."""
@@ -214,14 +238,14 @@ class AspectMethod(Method):
     def loss(self, batch: Data, generator: torch.Generator, part: str = "model") -> dict[str, Tensor]:
         """The contrast of the channels, that of the fused rows, and the evidence for the gate."""
         recipe = self.recipe
-        chosen, terms, losses, change, weights = (
+        terms, losses, change, weights = (
             self._info_nce(batch, generator) if recipe.contrast == "info-nce" else self._infomax(batch, generator)
         )
         if self.gate is not None and recipe.gate != "global" and recipe.evidence > 0:
             with torch.no_grad():
                 against = _standard(losses) + recipe.stability * _standard(change)
                 target = torch.softmax(-against / recipe.evidence_temperature, 1)
-            logs = weights[chosen].clamp(min=1e-9).log()
+            logs = weights.clamp(min=1e-9).log()
             terms["evidence"] = recipe.evidence * F.kl_div(logs, target, reduction="batchmean")
         return terms
 
@@ -232,14 +256,14 @@ class AspectMethod(Method):
     def _info_nce(self, batch: Data, generator: torch.Generator) -> "_Contrasted":
         n = int(batch.num_nodes or 0)
         chosen = draw_order(n, generator=generator, device=batch.edge_index.device)[: self.recipe.sample]
-        a, b = self.seen(batch, self._views(batch, 2, generator))
-        (fused_a, weights), (fused_b, _) = (self.weighed(h, batch, generator) for h in (a, b))
-        losses = torch.stack([self._row_losses(a[chosen, k], b[chosen, k]) for k in range(a.size(1))], 1)
+        a, b = self.seen(batch, self._views(batch, 2, generator), rows=chosen)
+        (fused_a, weights), (fused_b, _) = (self.weighed(h, batch, generator, chosen) for h in (a, b))
+        losses = torch.stack([self._row_losses(a[:, k], b[:, k]) for k in range(a.size(1))], 1)
         terms = {"channels": losses.mean()}
         if self.recipe.fused:
-            terms["fused"] = self.recipe.fused * self._row_losses(fused_a[chosen], fused_b[chosen]).mean()
-        change = (a - b)[chosen].square().sum(2) / (a[chosen].square().sum(2) + 1e-8)
-        return _Contrasted(chosen, terms, losses, change, weights)
+            terms["fused"] = self.recipe.fused * self._row_losses(fused_a, fused_b).mean()
+        change = (a - b).square().sum(2) / (a.square().sum(2) + 1e-8)
+        return _Contrasted(terms, losses, change, weights)
 
     def _row_losses(self, a: Tensor, b: Tensor) -> Tensor:
         """InfoNCE of each row among the others of the sample, both ways, ``[S]``."""
@@ -264,7 +288,7 @@ class AspectMethod(Method):
         terms = {"channels": contrast}
         if self.recipe.fused:
             terms["fused"] = self.recipe.fused * told(fused, fused_fake)[1]
-        return _Contrasted(torch.arange(n).to(order), terms, losses, torch.zeros_like(losses), weights)
+        return _Contrasted(terms, losses, torch.zeros_like(losses), weights)
 
     def _context(self, batch: Data) -> Tensor | None:
         names, weight = self.recipe.descriptors, batch.get("edge_weight")
@@ -304,21 +328,31 @@ class AspectMethod(Method):
         x = _dense(batch.x)
         if name == "x":
             return x
-        return (LowPass() if name == "smooth" else HighPass())(x, batch.edge_index, batch.get("edge_weight"))
+        return _FILTERS[name]()(x, batch.edge_index, batch.get("edge_weight"))
 
 
 class _Contrasted(NamedTuple):
-    """What a contrast leaves behind.
+    """Terms of a contrast; of each node it saw the loss in each channel, the change between views, and the weights."""
 
-    The nodes it saw; its terms; the loss and the change between views of each of these nodes in each channel; the
-    weights of all nodes.
-    """
-
-    chosen: Tensor
     terms: dict[str, Tensor]
     losses: Tensor
     change: Tensor
     weights: Tensor
+
+
+def _picked(values: Tensor, rows: Tensor | None) -> Tensor:
+    return values if rows is None else values[rows]
+
+
+def _sizes(x: Tensor) -> Tensor:
+    """Absolute sums of the rows, ``[N, 1]``, 1 for rows of zeros; as constants."""
+    x = x.detach()
+    if x.layout == torch.strided:
+        total = x.abs().sum(1)
+    else:
+        rows = torch.repeat_interleave(x.crow_indices().diff().long())
+        total = x.values().new_zeros(x.size(0)).index_add(0, rows, x.values().abs())
+    return torch.where(total > 0, total, 1.0)[:, None]
 
 
 def _dense(x: Tensor) -> Tensor:

@@ -9,15 +9,30 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 from torch_geometric.nn import global_add_pool
 
-from graphcl.config import Size
+from graphcl.augment.low_rank import low_rank_factors
+from graphcl.config import Positive, Size
 from graphcl.encoders.gcn import GCN
 from graphcl.encoders.gin import GIN
+from graphcl.errors import RequestError
 from graphcl.graph import GraphShape, normalised_adjacency
-from graphcl.methods.recipe import Method, Recipe
+from graphcl.methods.recipe import FeatureScale, Method, Recipe
 from graphcl.methods.two_view import encode
+from graphcl.ops.propagate import adjacency_operator, multiply
 from graphcl.plan import Plan
+from graphcl.spectral.filters import PPRFilter
 
-__all__ = ["Majority", "Propagated", "PropagatedHigh", "RandomGin", "RandomInit", "Raw"]
+__all__ = [
+    "Adjacency",
+    "Majority",
+    "Ppr",
+    "Propagated",
+    "PropagatedHigh",
+    "RandomGin",
+    "RandomInit",
+    "Raw",
+    "Sharpened",
+    "Structure",
+]
 
 Block: TypeAlias = Literal["x", "ax", "aax", "lx"]
 
@@ -196,3 +211,130 @@ class Majority(Recipe):
 class _MajorityMethod(Method):
     def embed(self, batch: Data) -> Tensor:
         return _pooled(batch.x[:, :1] * 0, batch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sharpened(Propagated):
+    r"""Raw and sharpened features side by side.
+
+    .. math:: H = [X \,\Vert\, L X], \qquad L = I - D^{-1/2} A D^{-1/2}
+
+    Example:
+        >>> Sharpened().blocks
+        ('x', 'lx')
+    """
+
+    standing: ClassVar[bool] = False
+
+    blocks: tuple[Block, ...] = ("x", "lx")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ppr(Recipe):
+    r"""Features diffused by personalised PageRank: a smoothing that never forgets the node itself.
+
+    .. math:: H = \alpha \big(I - (1 - \alpha) \hat A\big)^{-1} X
+
+    Args:
+        teleport: α in (0, 1].
+
+    Example:
+        >>> Ppr().teleport
+        0.1
+    """
+
+    control: ClassVar[bool] = True
+    standing: ClassVar[bool] = False
+
+    teleport: Positive = 0.1
+    features: FeatureScale = "row"
+    plan: Plan = Plan(epochs=0)
+
+    def assemble(self, shape: GraphShape) -> Method:
+        """A filter without parameters."""
+        return _PprMethod(PPRFilter(self.teleport))
+
+
+class _PprMethod(Method):
+    def __init__(self, filter: PPRFilter) -> None:
+        super().__init__()
+        self.filter = filter
+
+    def embed(self, batch: Data) -> Tensor:
+        return self.filter(batch.x, batch.edge_index, batch.get("edge_weight"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Structure(Recipe):
+    r"""Smoothed features and the strongest directions of the graph itself, each block scaled to unit rows.
+
+    .. math:: H = [S X \,\Vert\, U \Sigma], \qquad S = D^{-1/2} A D^{-1/2} \approx U \Sigma V^\top
+
+    Args:
+        rank: number of directions, at most one less than the nodes.
+
+    Example:
+        >>> Structure().rank
+        512
+    """
+
+    control: ClassVar[bool] = True
+    standing: ClassVar[bool] = False
+
+    rank: Size = 512
+    plan: Plan = Plan(epochs=0)
+
+    def assemble(self, shape: GraphShape) -> Method:
+        """Nothing to initialise."""
+        return _StructureMethod(self.rank)
+
+
+class _StructureMethod(Method):
+    def __init__(self, rank: int) -> None:
+        super().__init__()
+        self.rank = rank
+
+    def embed(self, batch: Data) -> Tensor:
+        n, weight = int(batch.num_nodes or 0), batch.get("edge_weight")
+        generator = torch.Generator().manual_seed(0)
+        rank = min(self.rank, n - 1)
+        left, singular, _ = low_rank_factors(batch.edge_index, n, rank, weight, generator=generator)
+        pattern, values = adjacency_operator(batch.edge_index, n, weight, batch.x.dtype)
+        smooth = multiply(pattern, values.to(batch.x.dtype), batch.x)
+        return torch.cat([F.normalize(smooth, dim=1), F.normalize((left * singular).to(smooth.dtype), dim=1)], 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adjacency(Recipe):
+    r"""The rows of the normalised adjacency: who a node's neighbours are, and nothing of their features.
+
+    .. math:: H = D^{-1/2} A D^{-1/2}
+
+    Raises:
+        RequestError: more than 8192 nodes, whose rows no linear probe of this package is made for.
+
+    Example:
+        >>> Adjacency().plan.epochs
+        0
+    """
+
+    control: ClassVar[bool] = True
+    standing: ClassVar[bool] = False
+
+    plan: Plan = Plan(epochs=0)
+
+    def assemble(self, shape: GraphShape) -> Method:
+        """Nothing to initialise."""
+        return _AdjacencyMethod()
+
+
+class _AdjacencyMethod(Method):
+    most = 8192
+
+    def embed(self, batch: Data) -> Tensor:
+        n = int(batch.num_nodes or 0)
+        if n > self.most:
+            raise RequestError(f"rows of the adjacency of {n} nodes: at most {self.most}; take the control 'structure'")
+        pattern, values = adjacency_operator(batch.edge_index, n, batch.get("edge_weight"), batch.x.dtype)
+        # a product with x that is nothing, so that the rows hang on the features as every embedding does
+        return multiply(pattern, values, torch.eye(n, dtype=values.dtype, device=values.device)) + 0 * batch.x[:, :1]

@@ -95,7 +95,9 @@ class Recipe(Config, ABC):
     levels: ClassVar[tuple[str, ...]] = ("node",)
     """What it can embed: ``node``, ``graph``."""
     control: ClassVar[bool] = False
-    """Whether it is a training-free reference that belongs into every table."""
+    """Whether it is a training-free reference."""
+    standing: ClassVar[bool] = True
+    """Of a control: whether it belongs into every table, or only where a suite names it."""
     supervised: ClassVar[bool] = False
     """Whether it learns from the labels of the training part: a reference row, whose embedding is its class scores."""
     probe: ClassVar[str] = "logistic"

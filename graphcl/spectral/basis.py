@@ -113,7 +113,8 @@ class ChebyshevBasis:
         r"""Compute the terms into a file, some columns of X at a time, and open it.
 
         Beside X and the file's pages, which the system takes back when it needs them, the computation holds the
-        operator (about 40 bytes an edge) and four blocks of N rows: ``memory`` bounds their sum.
+        operator (80 bytes an entry of ``edge_index`` while it is sorted) and six blocks of N rows (three terms, and
+        what makes the next): ``memory`` bounds their sum.
 
         A file that was not finished is never taken for one: it is written beside its name and renamed at the end.
 
@@ -132,7 +133,7 @@ class ChebyshevBasis:
         """
         path, order = Path(path), valid(cls, "order", order, Size)
         dtype = _plain(x)
-        fixed, column = 40 * edge_index.size(1), 4 * dtype.itemsize * x.size(0)
+        fixed, column = 80 * edge_index.size(1), 6 * dtype.itemsize * x.size(0)
         columns = (memory - fixed) // column
         if columns < 1:
             raise RequestError(

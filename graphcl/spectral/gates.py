@@ -42,6 +42,33 @@ GateInput: TypeAlias = Literal["both", "channels", "context"]
 """What the perceptron of a gate sees: the channels of the node, each scaled to length 1, the context, or both."""
 
 
+class _Perceptron(nn.Module):
+    """Two layers over the channels of a node, each scaled to length 1, and its context; zero at first.
+
+    The first layer meets the channels as they are, and its result is divided by their lengths: no scaled copy of them.
+    """
+
+    def __init__(self, width: int, hidden: int, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(width, hidden)
+        self.last = nn.Linear(hidden, channels)
+        for parameter in self.last.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, h: Tensor | None, context: Tensor | None) -> Tensor:
+        weight, used = self.first.weight, 0
+        total: Tensor = self.first.bias
+        if h is not None:
+            used = h.size(1) * h.size(2)
+            parts = weight[:, :used].unflatten(1, h.shape[1:])
+            for k, channel in enumerate(h.unbind(1)):
+                length = channel.norm(dim=1, keepdim=True).clamp(min=1e-12)
+                total = total + F.linear(channel, parts[:, k]) / length
+        if context is not None:
+            total = total + F.linear(context.to(weight), weight[:, used:])
+        return self.last(total.relu())
+
+
 class Gate(nn.Module):
     r"""Weights over the channels of each node, and the channels fused by them.
 
@@ -58,7 +85,7 @@ class Gate(nn.Module):
     def __init__(
         self,
         channels: int,
-        scores: nn.Sequential | None,
+        scores: "_Perceptron | None",
         sees: GateInput,
         rule: Callable[["Gate", Tensor, Tensor | None, torch.Generator | None], Tensor],
         context: int,
@@ -119,10 +146,7 @@ class Gate(nn.Module):
             assert self.constant is not None
             scores = self.constant.expand(h.size(0), -1)
         else:
-            seen = [] if self.sees == "context" else [F.normalize(h, dim=2).flatten(1)]
-            if context is not None and self.sees != "channels":
-                seen.append(context.to(h))
-            scores = self.scores(torch.cat(seen, 1))
+            scores = self.scores(None if self.sees == "context" else h, None if self.sees == "channels" else context)
         return self.rule(self, scores, sensitivity, generator)
 
 
@@ -213,9 +237,7 @@ class NodeGate(Gating):
             raise RequestError(f"{type(self).__name__}.sees = 'context', and there is none; give it local descriptors")
         width = (0 if self.sees == "context" else channels * dim) + (0 if self.sees == "channels" else context)
         with nullcontext() if generator is None else Stream(generator):
-            scores = nn.Sequential(nn.Linear(width, self.hidden), nn.ReLU(), nn.Linear(self.hidden, channels))
-        for parameter in scores[-1].parameters():
-            nn.init.zeros_(parameter)
+            scores = _Perceptron(width, self.hidden, channels)
         return Gate(channels, scores, self.sees, self.rule, context)
 
 

@@ -219,7 +219,7 @@ class TestBasis:
         x, edges = self.graph.x, self.graph.edge_index
         whole = ChebyshevBasis.of(x, edges, 5)
         # room for two columns beside the operator
-        memory = 40 * edges.size(1) + 2 * 16 * 60
+        memory = 80 * edges.size(1) + 2 * 24 * 60
         stored = ChebyshevBasis.write(tmp_path / "basis.npy", x, edges, 5, memory=memory)
         assert isinstance(stored.terms, np.memmap)
         assert np.array_equal(stored.terms, whole.terms)
@@ -227,7 +227,7 @@ class TestBasis:
         nodes = torch.tensor([7, 3, 3])
         assert torch.equal(stored.rows(nodes), whole.rows()[nodes])
         with pytest.raises(RequestError, match="give at least"):
-            ChebyshevBasis.write(tmp_path / "small.npy", x, edges, 5, memory=memory - 2 * 16 * 60)
+            ChebyshevBasis.write(tmp_path / "small.npy", x, edges, 5, memory=memory - 2 * 24 * 60)
         assert not (tmp_path / "small.npy").exists()
 
     def test_every_node_comes_once_an_epoch_in_an_order_of_its_own(self):
@@ -387,13 +387,20 @@ def test_descriptors_are_named_ordered_and_standardised():
 # ------------------------------------------------------------------------------------------------------------ gates
 
 
+class Looked(torch.nn.Module):
+    def __init__(self, table):
+        super().__init__()
+        self.table = table
+
+    def forward(self, h, context):
+        return context @ self.table
+
+
 def scored(gating, scores):
     """A gate over 3 channels whose scores are given: the perceptron sees a one-hot context and looks them up."""
     gate = gating.build(3, 4, context=len(scores), generator=torch.Generator().manual_seed(0)).eval()
     table = torch.as_tensor(scores)
-    with torch.no_grad():
-        gate.scores = torch.nn.Sequential(torch.nn.Linear(len(scores), 3, bias=False))
-        gate.scores[0].weight.copy_(table.T)
+    gate.scores = Looked(table)
     return gate, torch.ones(len(scores), 3, 4), torch.eye(len(scores))
 
 
@@ -421,6 +428,19 @@ def test_rules_are_their_arithmetic():
     weights = gate(h, context, sensitivity)[1]
     moved = torch.softmax(torch.tensor([[1.0, 0.0, -1.0], [0.0, 0.0, 3.0]]), 1)
     torch.testing.assert_close(weights, moved)
+
+
+def test_a_node_gate_sees_directions_and_context():
+    gate = NodeGate(hidden=8).build(2, 4, context=3, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        gate.scores.last.weight.copy_(torch.randn(2, 8, generator=torch.Generator().manual_seed(1)))
+    h, context = draws(5, 2, 4) - 0.5, draws(5, 3, seed=1)
+    h[2, 1] = 0.0
+    first, last = gate.scores.first, gate.scores.last
+    seen = torch.cat([torch.nn.functional.normalize(h, dim=2).flatten(1), context], 1)
+    expected = torch.softmax(last(first(seen).relu()), 1)
+    torch.testing.assert_close(gate(h, context)[1], expected)
+    torch.testing.assert_close(gate(7 * h, context)[1], expected)
 
 
 def test_a_hard_gate_draws_channels_as_often_as_the_softmax_says():

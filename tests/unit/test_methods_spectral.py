@@ -1,5 +1,6 @@
 """Methods on filters: PolyGCL, HLCL, S3GCL, GREET, ASPECT: their losses by hand, their parts, what they refuse."""
 
+import copy
 import math
 
 import pytest
@@ -8,8 +9,8 @@ import torch.nn.functional as F
 
 from graphcl.data.block_model import MixedCSBM, csbm, mixed_csbm
 from graphcl.errors import RequestError
-from graphcl.graph import is_symmetric, unit_rows
-from graphcl.methods import Aspect, Greet, Hlcl, Polygcl, S3gcl
+from graphcl.graph import is_symmetric, row_normalised, unit_rows
+from graphcl.methods import Adjacency, Aspect, Greet, Hlcl, Polygcl, Ppr, S3gcl, Sharpened, Structure
 from graphcl.methods.hlcl import split_edges
 from graphcl.objectives import MultiPositiveNCE, decoupled_info_nce, multi_positive_nce
 from graphcl.plan import Plan
@@ -207,15 +208,21 @@ def test_aspect_channels_are_filters_behind_a_linear_map(graph):
     recipe = Aspect(dim=8, channels=("low", "high", "raw"), order=4)
     method, data = built(recipe, graph)
     (h,) = method.seen(data, [data.x])
-    mapped = method.filtered
-    both = FilterBank([MonotoneLow(4), MonotoneHigh(4)])(data.x, data.edge_index)
+    x = row_normalised(data.x)
+    both = FilterBank([MonotoneLow(4), MonotoneHigh(4)])(x, data.edge_index)
     for k in range(2):
-        torch.testing.assert_close(h[:, k], mapped(both[:, k]).relu(), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(h[:, 2], method.raw(data.x).relu(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(h[:, k], method.filtered(both[:, k]).relu(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(h[:, 2], method.raw(x).relu(), rtol=1e-4, atol=1e-5)
     order = torch.randperm(60, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(method.seen(data, [data.x], rows=order[:9])[0], h[order[:9]])
     (shuffled,) = method.seen(data, [data.x], [order])
-    (expected,) = method.seen(data, [data.x[order]])
+    data.x = data.x[order]
+    (expected,) = method.seen(data, [data.x])
     torch.testing.assert_close(shuffled, expected, rtol=1e-4, atol=1e-5)
+    sparse = copy.copy(data)
+    sparse.x = data.x.relu().to_sparse_csr()
+    data.x = data.x.relu()
+    torch.testing.assert_close(method.seen(sparse, [sparse.x]), method.seen(data, [data.x]), rtol=1e-4, atol=1e-5)
 
 
 def test_aspect_evidence_draws_the_gate_to_the_easier_channel(graph):
@@ -232,16 +239,15 @@ def test_aspect_evidence_draws_the_gate_to_the_easier_channel(graph):
     seen = losses["seen"]
     standard = (seen.losses - seen.losses.mean(0)) / seen.losses.std(0, correction=0)
     target = torch.softmax(-standard.detach() / 0.5, 1)
-    weights = seen.weights[seen.chosen]
-    expected = (target * (target.log() - weights.log())).sum(1).mean()
+    expected = (target * (target.log() - seen.weights.log())).sum(1).mean()
     assert math.isclose(found, float(expected.detach()), rel_tol=1e-5)
 
 
 def test_aspect_blocks_stand_side_by_side(graph):
-    blocks = ("fused", "high", "x", "smooth", "sharp", "factors")
+    blocks = ("fused", "high", "x", "smooth", "sharp", "factors", "diffused")
     method, data = built(Aspect(dim=8, rank=5, readout=blocks), graph)
     h = embedding(method, data)
-    assert h.shape == (60, 8 + 8 + 12 + 12 + 12 + 5)
+    assert h.shape == (60, 8 + 8 + 12 + 12 + 12 + 5 + 12)
     fused, high = h[:, :8], h[:, 8:16]
     with torch.no_grad():
         (seen,) = method.seen(data, [data.x])
@@ -263,6 +269,36 @@ def test_aspect_blocks_stand_side_by_side(graph):
 def test_aspect_refuses_what_makes_no_sense(settings, message):
     with pytest.raises(RequestError, match=message):
         Aspect(**settings)
+
+
+# --------------------------------------------------------------------------------------------------------- controls
+
+
+def test_controls_are_their_matrices(graph):
+    n, edges = 60, graph.edge_index
+    matrix = torch.zeros(n, n).index_put((edges[1], edges[0]), torch.tensor(1.0))
+    s = matrix * matrix.sum(1).clamp(min=1).rsqrt()[:, None] * matrix.sum(0).clamp(min=1).rsqrt()
+    looped = matrix + torch.eye(n)
+    smooth = looped * looped.sum(1).rsqrt()[:, None] * looped.sum(0).rsqrt()
+    x = graph.x
+
+    def h(recipe):
+        return embedding(*built(recipe, graph))
+
+    torch.testing.assert_close(h(Adjacency()), s)
+    torch.testing.assert_close(h(Sharpened()), torch.cat([unit_rows(x), unit_rows(x - s @ x)], 1))
+    expected = 0.2 * torch.linalg.inv(torch.eye(n) - 0.8 * smooth) @ x
+    torch.testing.assert_close(h(Ppr(teleport=0.2, features="raw")), expected, rtol=1e-4, atol=1e-5)
+    made = h(Structure(rank=59))
+    torch.testing.assert_close(made[:, :12], unit_rows(s @ x), rtol=1e-4, atol=1e-5)
+    # rotated, but with the same products of rows: nothing is lost that a linear probe could see
+    torch.testing.assert_close(made[:, 12:] @ made[:, 12:].T, unit_rows(s) @ unit_rows(s).T, rtol=0, atol=1e-2)
+
+
+def test_the_adjacency_of_a_large_graph_is_refused():
+    graph = csbm(nodes=8200, degree=2.0, features=2)
+    with pytest.raises(RequestError, match="at most 8192; take the control 'structure'"):
+        embedding(*built(Adjacency(), graph))
 
 
 # ------------------------------------------------------------------------------------------------- the graph of regions

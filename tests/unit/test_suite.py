@@ -75,7 +75,8 @@ def test_all_methods_are_those_of_the_level(tmp_path):
     recipes = entries("methods")
     for dataset, level in (("karate", "node"), ("mutag", "graph")):
         found = sorted(run.method for run in runs if run.dataset == dataset and run.seed == 1)
-        assert found == sorted(name for name in recipes if level in recipes[name].levels and name != "grace")
+        expected = {name for name, recipe in recipes.items() if level in recipe.levels and recipe.standing}
+        assert found == sorted(expected - {"grace"})
 
 
 def test_supervised_references_have_no_other_probe_and_no_best_epoch(tmp_path):
@@ -155,6 +156,15 @@ def test_a_task_for_some_of_the_methods(tmp_path):
 def test_a_control_that_is_listed_is_not_added_twice(tmp_path):
     runs = find_suite(written(tmp_path, SOUND)).runs()
     assert sum(run.method == "raw" for run in runs) == 4
+
+
+def test_controls_for_special_tables_are_there_where_they_are_named(tmp_path):
+    for named, there in ((["dgi"], False), (["dgi", "structure"], True)):
+        text = f'methods = {named}\nseeds = 1\n[[tasks]]\ndataset = "karate"\n'.replace("'", '"')
+        methods = [run.method for run in find_suite(written(tmp_path, text)).runs()]
+        assert ("structure" in methods) == there
+        assert "adjacency" not in methods
+        assert "raw" in methods
 
 
 def test_a_method_without_methods_still_has_its_controls(tmp_path):
