@@ -58,6 +58,8 @@ class Aspect(Recipe):
             of each node (``node``, ``sigmoid``, ``hard``).
         sees: what a node-wise gate looks at.
         descriptors: of the neighbourhood, its context; none where it sees the channels alone.
+        reach: steps over which the descriptors are averaged, to stand beside those of the node itself; 0 leaves that
+            out.
         evidence: weight of the term that draws the gate to the channels in which a node is easy to tell apart.
         evidence_temperature: the smaller, the more a small difference between the channels says.
         stability: how much a channel's change between the two views counts against it as evidence.
@@ -102,8 +104,9 @@ class Aspect(Recipe):
     channels: Annotated[tuple[AspectChannel, ...], annotated_types.MinLen(1)] = ("low", "high", "raw")
     rank: Size = 256
     gate: GateName = "node"
-    sees: GateInput = "both"
+    sees: GateInput = "context"
     descriptors: tuple[Descriptor, ...] = DESCRIPTORS
+    reach: Annotated[int, annotated_types.Ge(0)] = 2
     evidence: NonNegative = 0.5
     evidence_temperature: Positive = 0.5
     stability: NonNegative = 0.0
@@ -169,7 +172,8 @@ class AspectMethod(Method):
             gating = _GATES[recipe.gate]()
             if isinstance(gating, NodeGate):
                 gating = gating.replace(sees=recipe.sees if recipe.descriptors else "channels")
-            self.gate = gating.build(len(recipe.channels), recipe.dim, len(recipe.descriptors))
+            context = len(recipe.descriptors) * (2 if recipe.reach else 1)
+            self.gate = gating.build(len(recipe.channels), recipe.dim, context)
         self.head: nn.Module
         if recipe.contrast == "infomax":
             self.head = nn.Bilinear(recipe.dim, recipe.dim, 1)
@@ -296,9 +300,11 @@ class AspectMethod(Method):
             return None
 
         def make() -> Tensor:
-            return local_descriptors(_dense(batch.x), batch.edge_index, weight, names)
+            x, reach = _dense(batch.x), self.recipe.reach
+            each = [local_descriptors(x, batch.edge_index, weight, names, steps=k) for k in sorted({0, reach})]
+            return torch.cat(each, 1)
 
-        return _CONTEXT.of((batch.x, batch.edge_index, weight, " ".join(names)), make)
+        return _CONTEXT.of((batch.x, batch.edge_index, weight, self.recipe.reach, " ".join(names)), make)
 
     def _factors(self, batch: Data) -> Tensor:
         n, rank, weight = int(batch.num_nodes or 0), self.recipe.rank, batch.get("edge_weight")

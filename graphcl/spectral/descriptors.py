@@ -38,6 +38,7 @@ def local_descriptors(
     edge_weight: Tensor | None = None,
     names: Sequence[Descriptor] = DESCRIPTORS,
     *,
+    steps: int = 0,
     standard: bool = True,
 ) -> Tensor:
     r"""Label-free descriptors of the neighbourhood of each node, column by column as in the table above.
@@ -49,6 +50,8 @@ def local_descriptors(
         edge_index: ``int64 [2, E]``, each edge in both directions.
         edge_weight: ``[E]``; 1 where ``None``.
         names: which, in which order.
+        steps: of averaging over each node and its neighbours, :math:`(D + I)^{-1} (A + I)` each: what a node shares
+            with its region stays, what is noise of its own goes.
         standard: bring each column to mean 0 and deviation 1 over the nodes; constant ones become 0.
 
     Returns:
@@ -56,7 +59,7 @@ def local_descriptors(
 
     Raises:
         UnknownNameError: a name that is not in the table.
-        RequestError: no name, or edges that do not fit.
+        RequestError: no name, a negative number of steps, or edges that do not fit.
         EmbeddingError: x holds NaN or infinity.
         DataError: no edges, or directed ones.
 
@@ -67,6 +70,8 @@ def local_descriptors(
     """
     if not names:
         raise RequestError(f"no descriptor is named; known: {', '.join(DESCRIPTORS)}")
+    if steps < 0:
+        raise RequestError(f"steps = {steps}; input should be 0 or more")
     for name in names:
         if name not in DESCRIPTORS:
             raise UnknownNameError("descriptor", name, DESCRIPTORS)
@@ -103,6 +108,8 @@ def local_descriptors(
         mean = multiply(pattern, plain, logs) / torch.where(degree > 0, degree, 1.0)
         made["degree-ratio"] = torch.where(degree > 0, logs - mean, 0.0)[:, 0]
     columns = torch.stack([made[name] for name in names], 1)
+    for _ in range(steps):
+        columns = (multiply(pattern, plain, columns) + columns) / (degree + 1)
     return standardised(columns) if standard else columns
 
 

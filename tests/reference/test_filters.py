@@ -13,8 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import eval_jacobi
+from sklearn.metrics import roc_auc_score
 
-from graphcl.data.block_model import csbm
+from graphcl.data.block_model import csbm, mixed_csbm
 from graphcl.errors import DataError, EmbeddingError, RequestError, UnknownNameError
 from graphcl.spectral import (
     DESCRIPTORS,
@@ -365,6 +366,24 @@ def test_descriptors_are_their_definitions(seed, n, count, weighted):
     ones = torch.ones(pairs.size(1), dtype=torch.float64)
     expected = loops(x, pairs, ones if weight is None else weight)
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
+
+
+def test_descriptors_are_averaged_over_a_node_and_its_neighbours():
+    graph = csbm(nodes=40, degree=5.0, seed=3)
+    matrix = torch.zeros(40, 40).index_put((graph.edge_index[1], graph.edge_index[0]), torch.tensor(1.0))
+    mean = (matrix + torch.eye(40)) / (matrix.sum(1, keepdim=True) + 1)
+    own = local_descriptors(graph.x, graph.edge_index, standard=False)
+    found = local_descriptors(graph.x, graph.edge_index, steps=2, standard=False)
+    torch.testing.assert_close(found, mean @ mean @ own, rtol=1e-4, atol=1e-5)
+    with pytest.raises(RequestError, match="steps = -1"):
+        local_descriptors(graph.x, graph.edge_index, steps=-1)
+
+
+def test_descriptors_find_the_regions_of_a_graph_by_themselves():
+    # no training: one column, averaged, orders the nodes by the region that they lie in
+    graph = mixed_csbm(noise=1.0, seed=7)
+    (near,) = local_descriptors(graph.x, graph.edge_index, names=["similarity"], steps=2).T
+    assert roc_auc_score(graph.region, -near) > 0.95
 
 
 def test_descriptors_are_named_ordered_and_standardised():
