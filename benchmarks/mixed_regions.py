@@ -81,7 +81,7 @@ def measured(arm: str, noise: float, number: int) -> dict[str, Any]:
     line["acc"] = score(embedding(method, training.data), graph.y, split, LogisticProbe()).metrics["acc/test"]
     if kind is Aspect and settings.get("gate") != "global":
         with torch.no_grad():
-            weights = method.weights(training.data)
+            weights = method.weights(training.data).cpu()
         line["auc"] = float(roc_auc_score(graph.region, weights[:, 1]))
     return line
 

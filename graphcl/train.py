@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from graphcl.batches import FullGraph, GraphBatches
@@ -79,8 +79,11 @@ def train(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.
         RunFailedError: a loss or a gradient is not finite; that part keeps the parameters it had before the update.
     """
     for name in plan.named():
-        if name not in method.parts and name not in dict(method.named_modules()):
-            known = {*method.parts, *(child for child, _ in method.named_children())}
+        modules = {inner: module for inner, module in method.named_modules() if inner}
+        moved = name in modules and any(parameter.requires_grad for parameter in modules[name].parameters())
+        if name not in method.parts and not moved:
+            learning = (c for c, m in method.named_children() if any(p.requires_grad for p in m.parameters()))
+            known = {*method.parts, *learning}
             raise UnknownNameError(f"part or module of {type(method).__name__} in the plan", name, known)
     device = plan.torch_device()
     method.to(device)
@@ -125,17 +128,17 @@ _OPTIMISERS: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "ada
 
 def _optimiser(method: Method, part: str, plan: Plan) -> torch.optim.Optimizer:
     """One optimiser, with a group for each module that has a rate or penalty of its own, and one for the rest."""
-    owner = {}
-    # the modules inside come after those they lie in, and have the last word
+    owners: dict[nn.Parameter, tuple[str, ...]] = {}
+    # the modules inside come after those they lie in, and have the first word
     for name, module in method.named_modules():
         if name in plan.named() and name not in method.parts:
-            owner.update(dict.fromkeys(module.parameters(), name))
-    groups: dict[str, dict[str, Any]] = {}
+            owners.update({parameter: (name, *owners.get(parameter, ())) for parameter in module.parameters()})
+    groups: dict[tuple[str, ...], dict[str, Any]] = {}
     for parameter in method.parameters_of(part):
         if parameter.requires_grad:
-            names = (owner[parameter], part) if parameter in owner else (part,)
+            names = (*owners.get(parameter, ()), part)
             rates = {"lr": plan.rate_of(*names), "weight_decay": plan.penalty_of(*names)}
-            group = groups.setdefault(names[0], {"params": [], **rates, "full_lr": rates["lr"]})
+            group = groups.setdefault(names, {"params": [], **rates, "full_lr": rates["lr"]})
             group["params"].append(parameter)
     return _OPTIMISERS[plan.optimiser](list(groups.values()))
 

@@ -130,6 +130,8 @@ class Aspect(Recipe):
             )
         if len(set(self.channels)) < len(self.channels):
             raise RequestError(f"Aspect.channels = {self.channels}: each should be named once")
+        if self.gate == "hard" and self.evidence > 0:
+            raise RequestError("Aspect.gate = 'hard' has no soft weights for the evidence to draw; set evidence = 0")
         if self.sees == "context" and not self.descriptors:
             raise RequestError("Aspect.sees = 'context' without descriptors: the gate would see nothing; name some")
 

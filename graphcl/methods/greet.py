@@ -169,8 +169,8 @@ class GreetMethod(Method):
         n = batch.x.size(0)
         pairs, place = undirected_pairs(batch.edge_index, n)
         walk = self.recipe.walk
-        returns = _RETURNS.of(
-            (batch.edge_index, n, walk), lambda: return_probabilities(batch.edge_index, n, walk).to(batch.x)
+        returns = _RETURNS.of((batch.edge_index, n, walk), lambda: return_probabilities(batch.edge_index, n, walk)).to(
+            batch.x
         )
         logits = self.discriminator(torch.cat([batch.x, returns], 1), pairs)
         if generator is None:
@@ -212,7 +212,7 @@ class GreetMethod(Method):
         seen = (self.masks[0](batch, generator).x, self.masks[1](batch, generator).x)
         rates = (recipe.low_entry_rate, recipe.high_entry_rate)
         low, high = self.channels(seen, batch, gates.detach(), rates)
-        pairs = _positives(batch.x, min(recipe.neighbours, n - 1))
+        pairs = _positives(batch.x, max(0, min(recipe.neighbours, n - 2)))
         z = (_directed(self.model["low_head"](low)), _directed(self.model["high_head"](high)))
         return {"contrast": self.objective(*z, pairs)}
 

@@ -1,5 +1,6 @@
 """HLCL: low-pass views of the similar edges, high-pass views of the dissimilar ones, each against its like."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,6 +17,7 @@ from graphcl.augment.edges import EdgeDropout
 from graphcl.augment.features import FeatureMask
 from graphcl.config import BelowOne, Positive, Rate, Size
 from graphcl.encoders.mlp import MLP
+from graphcl.errors import RequestError
 from graphcl.graph import GraphShape, unit_rows
 from graphcl.methods.recipe import FeatureScale, Method, Paper, Recipe
 from graphcl.objectives.contrast import info_nce
@@ -24,6 +26,7 @@ from graphcl.ops.linear import feature_linear
 from graphcl.ops.pairwise import pair_products
 from graphcl.ops.propagate import Pattern, adjacency_operator, gcn_operator, multiply
 from graphcl.plan import Plan
+from graphcl.remembered import Recalled
 
 __all__ = ["Hlcl", "HlclMethod", "split_edges"]
 
@@ -41,7 +44,7 @@ class Hlcl(Recipe):
         similar: share of the edges of each node, the most similar ones, that low-pass views keep, rounded up.
         dissimilar: share of the edges of each node, the least similar of the others, that high-pass views keep, rounded
             up.
-        refresh: epochs after which the edges are split by the embedding instead of the features.
+        refresh: epochs between two splits of the edges: the first by the features, the others by the embedding.
         edge_rate: share of the edges that a view loses.
         feature_rate: share of the features that a view loses.
         dropout: before each layer.
@@ -53,9 +56,10 @@ class Hlcl(Recipe):
         that are the defaults here, and its only settings for a data set are those for Cora and PubMed. Following the
         abstract, low-pass views are contrasted with low-pass views and high-pass with high-pass, each pair on its own
         kind of edges (the code contrasts a view of the similar with one of the dissimilar edges); similarity is the
-        cosine (there a product). The code splits again every 50 epochs by the embedding of that moment; here, from the
-        first refresh on, by that of the graph as the features split it, so that an embedding is a function of the
-        parameters. It trains on clusters of the two graphs, here they are whole.
+        cosine (there a product). Every 50 epochs the edges are split again by the embedding of that moment, there on
+        the edges of the split before, here on those that the features split. Both shares are rounded up, as there:
+        with 0.9 and 0.1 a node of fewer than ten edges names none as dissimilar. It trains on clusters of the two
+        graphs, here they are whole.
 
     Example:
         >>> Hlcl.preset("cora").similar
@@ -165,47 +169,54 @@ class HlclMethod(Method):
         self.recipe = recipe
         widths = [num_features, *[recipe.dim] * recipe.layers]
         self.layers = nn.ModuleList(_Filtered(a, b) for a, b in pairwise(widths))
+        self.past = copy.deepcopy(self.layers).requires_grad_(False)
         self.dropout = nn.Dropout(recipe.dropout)
         self.projector = MLP(recipe.dim, recipe.dim, recipe.dim, "elu")
         self.view = Chain((EdgeDropout(recipe.edge_rate), FeatureMask(recipe.feature_rate)))
         self.register_buffer("epoch", torch.zeros((), dtype=torch.long))
-        self.known: tuple[int, Tensor, Tensor, Tensor] | None = None
 
-    def encode(self, x: Tensor, edge_index: Tensor, *, high: bool) -> Tensor:
+    def encode(self, layers: nn.ModuleList, x: Tensor, edge_index: Tensor, *, high: bool) -> Tensor:
         """One filter's embedding ``[N, D]`` on the edges of its kind."""
         n = x.size(0)
         pattern, values = (adjacency_operator if high else gcn_operator)(edge_index, n, None, x.dtype)
-        for layer in self.layers:
+        for layer in layers:
             x = layer(self.dropout(x), pattern, values, high)
         return x
 
     def split(self, batch: Data) -> tuple[Tensor, Tensor]:
-        """The similar and the dissimilar edges: by the features, after the first refresh by their embedding."""
+        """The similar and the dissimilar edges: by the features, after the first refresh by their embedding.
+
+        The embedding is that of the layers as they were at the last refresh, which are part of the state.
+        """
+        if batch.get("edge_weight") is not None:
+            raise RequestError("Hlcl takes edges by how alike their ends are, and no edge_weight; drop the weights")
         recipe = self.recipe
         shares = (recipe.similar, recipe.dissimilar)
-        with torch.no_grad():
+        refreshed = int(self.epoch) >= recipe.refresh
+
+        def make() -> tuple[Tensor, Tensor]:
             low, high = split_edges(batch.x, batch.edge_index, *shares)
-            if int(self.epoch) < recipe.refresh:
+            if not refreshed:
                 return low, high
             mode = self.training
             self.eval()
-            both = self._both(batch.x, low, high)
+            both = self._both(self.past, batch.x, low, high)
             self.train(mode)
             return split_edges(both, batch.edge_index, *shares)
 
-    def _both(self, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        return torch.cat([self.encode(x, low, high=False), self.encode(x, high, high=True)], 1)
+        state = list(self.past.parameters()) if refreshed else []
+        return _SPLIT.of((batch.x, batch.edge_index, *shares, *state), make)
+
+    def _both(self, layers: nn.ModuleList, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        return torch.cat([self.encode(layers, x, low, high=False), self.encode(layers, x, high, high=True)], 1)
 
     def loss(self, batch: Data, generator: torch.Generator, part: str = "model") -> dict[str, Tensor]:
         """Two terms: low-pass views against each other, high-pass views against each other."""
-        round_ = int(self.epoch) // self.recipe.refresh
-        if self.known is None or self.known[0] != round_ or self.known[1] is not batch.edge_index:
-            self.known = (round_, batch.edge_index, *self.split(batch))
         terms = {}
-        for name, edges in zip(("low", "high"), self.known[2:], strict=True):
+        for name, edges in zip(("low", "high"), self.split(batch), strict=True):
             kind = Data(x=batch.x, edge_index=edges)
             z = [
-                self.projector(self.encode(seen.x, seen.edge_index, high=name == "high"))
+                self.projector(self.encode(self.layers, seen.x, seen.edge_index, high=name == "high"))
                 for seen in (self.view(kind, generator), self.view(kind, generator))
             ]
             terms[name] = info_nce(z[0], z[1], self.recipe.temperature) / 2
@@ -215,10 +226,15 @@ class HlclMethod(Method):
         """By the readout of the recipe, on all edges of each kind."""
         low, high = self.split(batch)
         if self.recipe.readout == "low":
-            return self.encode(batch.x, low, high=False)
-        h = self._both(batch.x, low, high)
+            return self.encode(self.layers, batch.x, low, high=False)
+        h = self._both(self.layers, batch.x, low, high)
         return torch.cat([unit_rows(part) for part in h.split(self.recipe.dim, 1)], 1)
 
     def after_epoch(self) -> None:
-        """Count towards the refresh."""
+        """Count towards the refresh, and keep the layers of that moment."""
         self.epoch.add_(1)
+        if int(self.epoch) % self.recipe.refresh == 0:
+            self.past.load_state_dict(self.layers.state_dict())
+
+
+_SPLIT: Recalled[tuple[Tensor, Tensor]] = Recalled()

@@ -84,7 +84,8 @@ class Recipe(Config, ABC):
     Args:
         features: what is done to the features first: nothing (``raw``), each row divided by its absolute sum (``row``:
             for features that are not negative that of PyG's ``NormalizeFeatures``, which divides by the plain sum),
-            each column brought to mean 0 and deviation 1 over the nodes (``standard``).
+            each column brought to mean 0 and deviation 1 over the nodes (``standard``), or a single 1 for each node in
+            their place (``ones``: the structure alone is seen).
         plan: epochs and rates.
     """
 

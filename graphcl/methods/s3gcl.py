@@ -37,7 +37,8 @@ class S3gcl(Recipe):
         Wan et al., ICML 2024. The module of the filters is missing from the released code, which has the curve of their
         coefficients: here they are `CosineLow` and `CosineHigh`, evaluated as the filters of PolyGCL, whose names it
         uses. Settings exist for Cora and Wisconsin (where ``structure`` is 0); the defaults are those of Cora, narrower
-        by half. The code scores with batch statistics of the whole graph, which is what these statistics are here too.
+        by half. The code scores with the statistics of the whole graph at that moment, here they are those of the last
+        epochs.
 
     Example:
         >>> S3gcl.preset("wisconsin").structure
@@ -121,13 +122,11 @@ class S3gclMethod(Method):
         own = torch.arange(n, device=batch.x.device).expand(2, -1)
         terms = {}
         if self.high is not None:
-            k = min(self.recipe.neighbours, n - 1)
-            near = _NEAR.of((batch.x, k), lambda: knn_graph(batch.x, k)[0].flip(0))
-            terms["high"] = (1 - share) * self.objective(
-                anchors, self._never_zero(self.high(batch)), _joined(near, own)
-            )
+            k = max(1, min(self.recipe.neighbours, n - 2))
+            near = _NEAR.of((batch.x, k), lambda: torch.cat([own, knn_graph(batch.x, k)[0].flip(0)], 1))
+            terms["high"] = (1 - share) * self.objective(anchors, self._never_zero(self.high(batch)), near)
         if self.low is not None:
-            pairs = _joined(batch.edge_index, own)
+            pairs = _JOINED.of((batch.edge_index, n), lambda: _joined(batch.edge_index, own))
             terms["low"] = share * self.objective(anchors, self._never_zero(self.low(batch)), pairs)
         return terms
 
@@ -146,3 +145,4 @@ def _joined(pairs: Tensor, own: Tensor) -> Tensor:
 
 
 _NEAR: Recalled[Tensor] = Recalled()
+_JOINED: Recalled[Tensor] = Recalled()

@@ -72,7 +72,10 @@ def _side(products: Tensor, anchor: Tensor, negative: Tensor) -> Tensor:
         raise RequestError(f"row {int(count.argmin())} has no positive; pair each anchor with one row at least")
     if bool((negative == -torch.inf).any()):
         row = int((negative == -torch.inf).nonzero()[0])
-        raise RequestError(f"row {row} has no negative: every candidate is its positive; give fewer positives")
+        raise RequestError(
+            f"row {row} has no negative: every candidate is its positive; give fewer (`neighbours` of a "
+            "method), or leave out a node that is joined to all others"
+        )
     mean = torch.zeros_like(negative).index_add(0, anchor, products.to(negative)) / count
     return (negative - mean).mean()
 

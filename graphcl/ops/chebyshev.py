@@ -142,6 +142,8 @@ def polynomials(pattern: Pattern, values: Tensor, x: Tensor, weights: Tensor) ->
     """
     if weights.dim() != 2 or 0 in weights.shape:
         raise RequestError(f"weights have shape {list(weights.shape)}; expected [channels, order + 1]")
+    if not x.is_floating_point():
+        raise RequestError(f"x is {x.dtype}; a polynomial needs floating point, such as x.float()")
     if pattern.shape[0] != pattern.shape[1]:
         raise RequestError(f"the operator has shape {list(pattern.shape)}; powers need a square one")
     if weights.dtype != x.dtype or weights.device != x.device:

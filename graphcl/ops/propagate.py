@@ -350,11 +350,15 @@ def adjacency_operator(
         >>> multiply(pattern, values, torch.tensor([[1.0], [0.0], [0.0]])).flatten().tolist()
         [0.0, 0.7071067690849304, 0.0]
     """
-    pattern, values = sum_operator(edge_index, num_nodes, edge_weight, dtype)
+    if edge_weight is not None:
+        dtype = edge_weight.dtype if edge_weight.is_floating_point() else torch.float32
+        edge_weight = edge_weight.to(torch.promote_types(edge_weight.dtype, torch.float32))
+    # degrees are counted in float32 at least
+    pattern, values = sum_operator(edge_index, num_nodes, edge_weight, torch.promote_types(dtype, torch.float32))
     degree = multiply(pattern, values, values.new_ones(num_nodes, 1))[:, 0]
     some = degree > 0
     scale = torch.where(some, torch.where(some, degree, 1.0).rsqrt(), 0.0)
-    return pattern, scale[pattern.rows] * values * scale[pattern.columns]
+    return pattern, (scale[pattern.rows] * values * scale[pattern.columns]).to(dtype)
 
 
 def gcn_operator_reference(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> Tensor:

@@ -113,8 +113,8 @@ class ChebyshevBasis:
         r"""Compute the terms into a file, some columns of X at a time, and open it.
 
         Beside X and the file's pages, which the system takes back when it needs them, the computation holds the
-        operator (80 bytes an entry of ``edge_index`` while it is sorted) and six blocks of N rows (three terms, and
-        what makes the next): ``memory`` bounds their sum.
+        operator (80 bytes a node and an entry of ``edge_index`` while it is sorted) and six blocks of N rows (three
+        terms, and what makes the next): ``memory`` bounds their sum.
 
         A file that was not finished is never taken for one: it is written beside its name and renamed at the end.
 
@@ -133,7 +133,7 @@ class ChebyshevBasis:
         """
         path, order = Path(path), valid(cls, "order", order, Size)
         dtype = _plain(x)
-        fixed, column = 80 * edge_index.size(1), 6 * dtype.itemsize * x.size(0)
+        fixed, column = 80 * (edge_index.size(1) + x.size(0)), 6 * dtype.itemsize * x.size(0)
         columns = (memory - fixed) // column
         if columns < 1:
             raise RequestError(
@@ -187,7 +187,8 @@ def _described(terms: np.ndarray, self_loops: bool) -> dict[str, Any]:
 
 
 def _plain(x: Tensor) -> np.dtype:
-    if x.dim() != 2 or x.dtype not in (torch.float32, torch.float64) or x.layout != torch.strided:
+    plain = x.layout == torch.strided and x.dtype in (torch.float32, torch.float64)
+    if not plain or x.dim() != 2 or x.numel() == 0:
         raise RequestError(f"x is {x.dtype} {list(x.shape)}; a basis needs a dense float32 or float64 [N, F]")
     return np.dtype(str(x.dtype).removeprefix("torch."))
 

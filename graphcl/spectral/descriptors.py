@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias, get_args
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch_geometric.utils import coalesce
 
 from graphcl.errors import EmbeddingError, RequestError, UnknownNameError
 from graphcl.graph import standardised, unit_rows
@@ -78,6 +79,9 @@ def local_descriptors(
     if not torch.isfinite(x).all():
         raise EmbeddingError("the features hold NaN or infinity, and so would their descriptors; clean them first")
     n = x.size(0)
+    # parallel edges are one of their joint weight
+    weight = x.new_ones(edge_index.size(1)) if edge_weight is None else edge_weight.to(x.dtype)
+    edge_index, edge_weight = coalesce(edge_index, weight, n)
     pattern, spectral = spectral_operator(edge_index, n, edge_weight, x.dtype)
     _, plain = sum_operator(edge_index, n, edge_weight, x.dtype)
     plain = plain.to(x.dtype)
@@ -94,8 +98,7 @@ def local_descriptors(
         made["similarity"] = F.cosine_similarity(x, around)
     if "second-similarity" in names:
         # of the walks of two steps, those that come back
-        square = plain * plain if edge_weight is not None else plain
-        back = multiply(pattern, square, x.new_ones(n, 1))
+        back = multiply(pattern, plain * plain, x.new_ones(n, 1))
         twice = multiply(pattern, plain, around)
         rest = twice - back * x
         # what rounding leaves of a difference of equals is no direction

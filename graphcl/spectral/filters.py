@@ -111,7 +111,7 @@ class SpectralFilter(nn.Module, ABC):
         Returns:
             g(λ) of the same shape and device, differentiable in what is learned.
         """
-        s = 1 - eigenvalue
+        s = 1 - (eigenvalue if eigenvalue.is_floating_point() else eigenvalue.to(torch.get_default_dtype()))
         weights = self.coefficients().to(s)
         later = now = torch.zeros_like(s)
         for k in range(self.order, 0, -1):

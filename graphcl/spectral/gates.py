@@ -76,6 +76,7 @@ class Gate(nn.Module):
 
     Args:
         channels: K.
+        dim: D.
         scores: from the input of the gate to ``[N, K]``; ``None`` has one learned score for each channel.
         sees: what the scores are made from.
         rule: from scores (and sensitivities) to weights on the simplex.
@@ -85,6 +86,7 @@ class Gate(nn.Module):
     def __init__(
         self,
         channels: int,
+        dim: int,
         scores: "_Perceptron | None",
         sees: GateInput,
         rule: Callable[["Gate", Tensor, Tensor | None, torch.Generator | None], Tensor],
@@ -92,6 +94,7 @@ class Gate(nn.Module):
     ) -> None:
         super().__init__()
         self.channels = channels
+        self.dim = dim
         self.context = context
         self.sees = sees
         self.scores = scores
@@ -132,9 +135,12 @@ class Gate(nn.Module):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """The weights alone, ``[N, K]``; arguments and errors as in `forward`."""
-        if h.dim() != 3 or h.size(1) != self.channels:
-            raise RequestError(f"channels have shape {list(h.shape)}; this gate was built for [N, {self.channels}, D]")
-        if (0 if context is None else context.size(-1)) != self.context and self.sees != "channels":
+        if h.dim() != 3 or h.shape[1:] != (self.channels, self.dim):
+            raise RequestError(
+                f"channels have shape {list(h.shape)}; this gate was built for [N, {self.channels}, {self.dim}]"
+            )
+        wanted = (h.size(0), self.context) if self.context else None
+        if self.sees != "channels" and (None if context is None else tuple(context.shape)) != wanted:
             shape = None if context is None else list(context.shape)
             raise RequestError(f"the context has shape {shape}; this gate was built for [N, {self.context}]")
         for name, given in (("context", context), ("sensitivity", sensitivity)):
@@ -202,7 +208,7 @@ class GlobalGate(Gating):
     def build(self, channels: int, dim: int, context: int = 0, generator: torch.Generator | None = None) -> Gate:
         """K numbers, 0 at first; a context is accepted and not looked at."""
         _check_sizes(self, channels, dim, context)
-        return Gate(channels, None, "channels", self.rule, context)
+        return Gate(channels, dim, None, "channels", self.rule, context)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,7 +244,7 @@ class NodeGate(Gating):
         width = (0 if self.sees == "context" else channels * dim) + (0 if self.sees == "channels" else context)
         with nullcontext() if generator is None else Stream(generator):
             scores = _Perceptron(width, self.hidden, channels)
-        return Gate(channels, scores, self.sees, self.rule, context)
+        return Gate(channels, dim, scores, self.sees, self.rule, context)
 
 
 @dataclass(frozen=True, kw_only=True)

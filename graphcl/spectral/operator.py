@@ -33,7 +33,7 @@ def spectral_operator(
         The pattern ``[N, N]`` and the values ``[E']``.
 
     Raises:
-        DataError: no edges, or edges (or weights) that are not the same in both directions.
+        DataError: no edges, edges (or weights) that are not the same in both directions, or negative weights.
         RequestError: edges of the wrong shape or type, out of range, or weights that do not match them.
 
     Example:
@@ -43,6 +43,10 @@ def spectral_operator(
     """
     if edge_index.numel() == 0:
         raise DataError("the graph has no edges: a spectral filter has nothing to tell apart there; use the features")
+    if edge_weight is not None:
+        if not bool((edge_weight >= 0).all()):
+            raise DataError("edge_weight is negative or NaN somewhere; a spectrum in [0, 2] needs weights of 0 or more")
+        edge_weight = edge_weight if edge_weight.is_floating_point() else edge_weight.to(dtype)
     operator = gcn_operator if self_loops else adjacency_operator
     pattern, values = operator(edge_index, num_nodes, edge_weight, dtype)
     # of the edges themselves: what leads to a node without any in return has been normalised to 0
@@ -62,16 +66,17 @@ def spectral_operator(
 def _one_sided(pattern: Pattern, values: Tensor) -> tuple[int, int] | None:
     """Source and target of an entry that its mirror image differs from."""
     turned, order = pattern.transposed()
-    relative, absolute = 1e-4, 1e-6
-    if turned is pattern and torch.allclose(values, values[order], rtol=relative, atol=absolute):
+    # of each entry by itself: beside a heavy edge a light one counts as well
+    relative = 1e-4
+    if turned is pattern and torch.allclose(values, values[order], rtol=relative, atol=0.0):
         return None
     # parallel edges may come in another order there and back, and be more on one side: what counts is their sum
     n = pattern.shape[0]
     entries = torch.stack([pattern.columns, pattern.rows])
     index, summed = coalesce(entries, values, n)
     there = torch.sparse_coo_tensor(index, summed, (n, n))
-    left = (there - there.t()).coalesce()
-    far = left.values().abs() > absolute + relative * values.abs().max()
+    left, total = (there - there.t()).coalesce(), (there + there.t()).coalesce()
+    far = left.values().abs() > relative * total.values()
     if not bool(far.any()):
         return None
     u, v = left.indices()[:, far][:, 0].tolist()

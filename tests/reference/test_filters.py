@@ -166,6 +166,10 @@ def test_what_makes_no_sense_is_refused(make, message):
         # one way twice: as many entries there and back count
         (torch.tensor([[0, 0, 1], [1, 1, 0]]), None, "has no counterpart"),
         (torch.tensor([[0, 1], [1, 0]]), torch.tensor([1.0, 2.0]), "no counterpart of the same weight"),
+        (torch.tensor([[0, 1, 1], [1, 0, 2]]), torch.tensor([2e4, 2e4, 1.0]), "1 -> 2 has no counterpart"),
+        (torch.tensor([[0, 1, 1], [1, 0, 2]]), torch.full((3,), 1e-7), "1 -> 2 has no counterpart"),
+        (torch.tensor([[0, 1], [1, 0]]), torch.tensor([-1.0, -1.0]), "negative or NaN"),
+        (torch.tensor([[0, 1], [1, 0]]), torch.tensor([torch.nan, torch.nan]), "negative or NaN"),
     ],
 )
 def test_graphs_without_a_spectrum_are_refused(edges, weight, message):
@@ -183,6 +187,17 @@ def test_parallel_edges_in_another_order_are_no_direction():
     edges = torch.tensor([[0, 0, 1, 1], [1, 1, 0, 0]])
     pattern, _ = spectral_operator(edges, 2, torch.tensor([1.0, 2.0, 2.0, 1.0]))
     assert pattern.shape == (2, 2)
+
+
+def test_whole_numbers_are_weights_and_eigenvalues_too():
+    x = draws(4, 2)
+    whole = MonotoneLow(4)(x, CYCLE, torch.ones(8, dtype=torch.long))
+    torch.testing.assert_close(whole, MonotoneLow(4)(x, CYCLE))
+    torch.testing.assert_close(
+        HeatFilter().response(torch.tensor([0, 2])), HeatFilter().response(torch.tensor([0.0, 2.0]))
+    )
+    with pytest.raises(RequestError, match="a polynomial needs floating point"):
+        HighPass()(torch.ones(4, 2, dtype=torch.long), CYCLE)
 
 
 def test_the_gradient_reaches_edge_weights_through_the_degrees():
@@ -220,7 +235,7 @@ class TestBasis:
         x, edges = self.graph.x, self.graph.edge_index
         whole = ChebyshevBasis.of(x, edges, 5)
         # room for two columns beside the operator
-        memory = 80 * edges.size(1) + 2 * 24 * 60
+        memory = 80 * (edges.size(1) + 60) + 2 * 24 * 60
         stored = ChebyshevBasis.write(tmp_path / "basis.npy", x, edges, 5, memory=memory)
         assert isinstance(stored.terms, np.memmap)
         assert np.array_equal(stored.terms, whole.terms)
@@ -368,6 +383,15 @@ def test_descriptors_are_their_definitions(seed, n, count, weighted):
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
 
 
+def test_parallel_edges_are_one_for_a_descriptor():
+    x = torch.tensor([[1.0, 0.0], [0.5, 1.0]])
+    twice = torch.tensor([[0, 0, 1, 1], [1, 1, 0, 0]])
+    found = local_descriptors(x, twice, names=["second-similarity", "rayleigh"], standard=False)
+    once = local_descriptors(x, twice[:, ::2], names=["second-similarity", "rayleigh"], standard=False)
+    assert found[:, 0].tolist() == [0.0, 0.0]
+    torch.testing.assert_close(found, once)
+
+
 def test_descriptors_are_averaged_over_a_node_and_its_neighbours():
     graph = csbm(nodes=40, degree=5.0, seed=3)
     matrix = torch.zeros(40, 40).index_put((graph.edge_index[1], graph.edge_index[0]), torch.tensor(1.0))
@@ -478,6 +502,10 @@ def test_sensitivity_of_another_shape_or_with_nan_is_refused():
         gate(h, context, torch.full((2, 3), torch.nan))
     with pytest.raises(RequestError, match=r"built for \[N, 2\]"):
         gate(h)
+    with pytest.raises(RequestError, match=r"built for \[N, 2\]"):
+        gate(h, context[:1])
+    with pytest.raises(RequestError, match=r"built for \[N, 2, 8\]"):
+        NodeGate(sees="channels").build(2, 8)(torch.ones(5, 2, 4))
 
 
 @pytest.mark.parametrize(("share", "first", "second"), [(0.5, 0.1, 0.9), (0.3, 0.2, 0.8), (0.8, 0.35, 0.75)])

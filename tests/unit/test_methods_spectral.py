@@ -82,16 +82,32 @@ def test_edges_are_split_by_the_similarity_of_their_ends():
     assert nothing.size(1) == 0, "what is similar is not dissimilar too"
 
 
-def test_hlcl_splits_again_by_the_embedding(graph):
-    method, data = built(Hlcl(dim=8, refresh=2), graph, epochs=2)
-    assert int(method.epoch) == 2
+def test_hlcl_splits_again_by_the_embedding_of_the_last_refresh(graph):
+    method, data = built(Hlcl(dim=8, refresh=2), graph, epochs=3)
+    assert int(method.epoch) == 3
     by_features = split_edges(data.x, data.edge_index, 0.2, 0.2)
-    assert not torch.equal(method.split(data)[1], by_features[1])
+    kept = method.split(data)
+    assert not torch.equal(kept[1], by_features[1])
+    # a later epoch moves the layers, not the split; a loaded state has it too
+    with torch.no_grad():
+        for parameter in method.layers.parameters():
+            parameter.add_(1.0)
+    assert torch.equal(method.split(data)[1], kept[1])
+    again, _ = built(Hlcl(dim=8, refresh=2), graph)
+    again.load_state_dict(method.state_dict())
+    assert torch.equal(again.split(data)[1], kept[1])
+    # other features, other edges
+    data.x = data.x.flip(0)
+    assert not torch.equal(method.split(data)[0], kept[0])
     method.epoch.fill_(0)
+    data.x = data.x.flip(0)
     assert torch.equal(method.split(data)[1], by_features[1])
     for edges in by_features:
         data.edge_index = edges
         assert is_symmetric(data)
+    data.edge_weight = torch.ones(data.num_edges)
+    with pytest.raises(RequestError, match="drop the weights"):
+        method.split(data)
 
 
 # ------------------------------------------------------------------------------------------------- several positives
@@ -144,6 +160,15 @@ def test_s3gcl_has_the_branches_that_count(graph, share, terms):
     assert (method.low is None, method.high is None) == (share == 0, share == 1)
 
 
+def test_more_neighbours_than_nodes_leave_a_negative_or_say_what_to_do():
+    small = csbm(nodes=12, classes=2, degree=3.0, features=5, seed=0)
+    h = embedding(*built(S3gcl(dim=8, neighbours=30, structure=0.5), small, epochs=1))
+    assert bool(h.isfinite().all())
+    # the other way round a node may be everybody's neighbour
+    with pytest.raises(RequestError, match="give fewer \\(`neighbours` of a method\\)"):
+        built(Greet(dim=8, neighbours=30), small, epochs=1)
+
+
 # ------------------------------------------------------------------------------------------------------------ GREET
 
 
@@ -191,14 +216,20 @@ def test_greet_without_neighbours_has_the_node_itself_as_positive(graph):
 @pytest.mark.parametrize("gate", ["none", "global", "node", "sigmoid", "hard"])
 def test_aspect_trains_with_every_gate_and_contrast(graph, contrast, gate):
     recipe = Aspect(
-        dim=8, rank=4, channels=("low", "high", "raw", "structure"), gate=gate, contrast=contrast, stability=0.5
+        dim=8,
+        rank=4,
+        channels=("low", "high", "raw", "structure"),
+        gate=gate,
+        contrast=contrast,
+        stability=0.5,
+        evidence=0.0 if gate == "hard" else 0.5,
     )
     method, data = built(recipe, graph, epochs=2)
     weights = method.weights(data).detach()
     assert weights.shape == (60, 4)
     torch.testing.assert_close(weights.sum(1), torch.ones(60))
     terms = method.train().loss(data, torch.Generator().manual_seed(0))
-    expected = ["channels", "fused"] + (["evidence"] if gate not in ("none", "global") else [])
+    expected = ["channels", "fused"] + (["evidence"] if gate in ("node", "sigmoid") else [])
     assert list(terms) == expected
     if gate in ("none", "global"):
         assert bool((weights == weights[0]).all())
@@ -269,6 +300,7 @@ def test_aspect_blocks_stand_side_by_side(graph):
         ({"readout": ("structure",)}, "there is no channel 'structure'"),
         ({"channels": ("low", "low")}, "each should be named once"),
         ({"sees": "context", "descriptors": ()}, "the gate would see nothing"),
+        ({"gate": "hard"}, "set evidence = 0"),
         ({"order": 0}, "Aspect.order = 0"),
         ({"channels": ()}, "Aspect.channels"),
     ],

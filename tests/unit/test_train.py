@@ -20,7 +20,7 @@ from graphcl.methods.two_view import TwoView
 from graphcl.objectives import InfoNCE, info_nce, node_graph_bce
 from graphcl.plan import Plan
 from graphcl.seeding import Seeds, Stream
-from graphcl.train import Step, embed, embedding, fit, recipe_of, start, train
+from graphcl.train import Step, _optimiser, embed, embedding, fit, recipe_of, start, train
 
 
 @pytest.fixture(scope="module")
@@ -235,6 +235,14 @@ def test_a_module_may_have_a_rate_and_a_penalty_of_its_own(graph):
     fit(method, [graph], plan, Seeds(0).torch("t"))
     found = [method.inside["a"].weight.item(), method.inside["b"].weight.item(), method.rest.item()]
     assert found == pytest.approx([0.99, 0.999, 0.9])
+    # the rate of a module and the penalty of the one it lies in
+    plan = Plan(epochs=1, lr=0.1, part_lr={"inside.b": 0.001}, part_weight_decay={"inside": 3.0})
+    (groups,) = (optimiser.param_groups for optimiser in [_optimiser(Two(), "model", plan)])
+    found = sorted((group["lr"], group["weight_decay"]) for group in groups)
+    assert found == [(0.001, 3.0), (0.1, 0.0), (0.1, 3.0)]
+    for name in ("", "nothing"):
+        with pytest.raises(UnknownNameError, match="in the plan"):
+            fit(Two(), [graph], Plan(epochs=1, part_lr={name: 0.1}), Seeds(0).torch("t"))
     # a penalty of -slope / value holds a parameter where it is
     method = Two()
     with torch.no_grad():
