@@ -24,7 +24,7 @@ from graphcl.config import Rate, Size
 from graphcl.errors import DataError, EmbeddingError
 from graphcl.hashing import is_undirected
 from graphcl.ops.adjacency import ranked
-from graphcl.ops.pairwise import knn_graph, pair_products
+from graphcl.ops.pairwise import knn_graph
 
 __all__ = ["HeterophilicEdges", "HomophilicEdges", "KNNGraph", "edge_similarity"]
 
@@ -43,7 +43,11 @@ def edge_similarity(x: Tensor, edge_index: Tensor) -> Tensor:
         tensor([1.])
     """
     unit = F.normalize(x.detach().to(torch.promote_types(x.dtype, torch.float32)), dim=1)
-    return pair_products(unit, unit, edge_index)
+    # row by row: the product of two matrices rounds by where a row stands in it, and so by direction and by batch
+    chunks = (
+        unit[source] * unit[target] for source, target in zip(*(end.split(2**14) for end in edge_index), strict=True)
+    )
+    return torch.cat([chunk.sum(1) for chunk in chunks]) if edge_index.size(1) else unit.new_empty(0)
 
 
 def _float_features(name: str, x: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch_geometric.utils import to_undirected
 from graphcl.augment.composition import Chain
 from graphcl.augment.edges import EdgeDropout
 from graphcl.augment.features import FeatureMask
+from graphcl.augment.similarity import edge_similarity
 from graphcl.config import BelowOne, Positive, Rate, Size
 from graphcl.encoders.mlp import MLP
 from graphcl.errors import RequestError
@@ -23,7 +24,6 @@ from graphcl.methods.recipe import FeatureScale, Method, Paper, Recipe
 from graphcl.objectives.contrast import info_nce
 from graphcl.ops.adjacency import ranked
 from graphcl.ops.linear import feature_linear
-from graphcl.ops.pairwise import pair_products
 from graphcl.ops.propagate import Pattern, adjacency_operator, gcn_operator, multiply
 from graphcl.plan import Plan
 from graphcl.remembered import Recalled
@@ -119,8 +119,7 @@ def split_edges(x: Tensor, edge_index: Tensor, similar: float, dissimilar: float
         ([[0, 0, 1, 2], [1, 2, 0, 0]], [[0, 2], [2, 0]])
     """
     n = x.size(0)
-    unit = unit_rows(x)
-    pointer, order = ranked(edge_index[0], pair_products(unit, unit, edge_index), n)
+    pointer, order = ranked(edge_index[0], edge_similarity(x, edge_index), n)
     degree = pointer.diff()
     source = torch.repeat_interleave(degree, output_size=order.numel())
     place = torch.arange(order.numel(), device=order.device) - pointer[source]

@@ -164,7 +164,8 @@ def test_the_digest_never_moves():
     assert digest({}) == "44136fa355b3678a"
     assert digest({"b": [1, 2.5, None, True], "a": {"ä": "x"}}) == "848e6e5e603c641a"
     assert digest({"a": {"ä": "x"}, "b": [1, 2.5, None, True]}) == "848e6e5e603c641a"
-    assert digest(encode(Plan())) == "2b331a28f11bd840"
+    # ids leave None out, so that a new setting that does nothing by default moves none of them
+    assert digest({key: value for key, value in encode(Plan()).items() if value is not None}) == "d53bd65f6bf13f73"
 
 
 def test_the_digest_sees_every_value():
