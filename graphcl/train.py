@@ -78,13 +78,12 @@ def train(method: Method, batches: Iterable[Data], plan: Plan, generator: torch.
             to train.
         RunFailedError: a loss or a gradient is not finite; that part keeps the parameters it had before the update.
     """
-    for name in plan.named():
-        modules = {inner: module for inner, module in method.named_modules() if inner}
-        moved = name in modules and any(parameter.requires_grad for parameter in modules[name].parameters())
-        if name not in method.parts and not moved:
-            learning = (c for c, m in method.named_children() if any(p.requires_grad for p in m.parameters()))
-            known = {*method.parts, *learning}
-            raise UnknownNameError(f"part or module of {type(method).__name__} in the plan", name, known)
+    learning = {
+        name for name, module in method.named_modules() if name and any(p.requires_grad for p in module.parameters())
+    }
+    for name in plan.named() - {*method.parts, *learning}:
+        known = {*method.parts, *(inner for inner in learning if "." not in inner)}
+        raise UnknownNameError(f"part or module of {type(method).__name__} in the plan", name, known)
     device = plan.torch_device()
     method.to(device)
     method.train()
