@@ -2,9 +2,9 @@
 
     python benchmarks/mixed_regions.py --noise 0.6 --graphs 10 --out benchmarks/mixed_regions.jsonl
 
-Appends a line for each graph and arm (what is there is not run again) and prints the table: test accuracy of the
-standard probe (five draws of 10/10/80, selection on validation), the difference to another arm, paired by graph, and
-how well the weight of the high-pass channel tells the regions apart (AUC; no label has a part in it).
+Appends a line for each graph and arm (what is there with the same settings is not run again) and prints the table: test
+accuracy of the standard probe (five draws of 10/10/80, selection on validation), the difference to another arm, paired
+by graph, and how well the weight of the high-pass channel tells the regions apart (AUC; no label has a part in it).
 """
 
 import argparse
@@ -18,7 +18,7 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 from torch_geometric.data import Data
 
-from graphcl.config import updated
+from graphcl.config import digest, encode, updated
 from graphcl.data import draw, mixed_csbm
 from graphcl.evaluate import LogisticProbe, score
 from graphcl.graph import fingerprint
@@ -69,15 +69,29 @@ def _graph(noise: float, number: int) -> Data:
     return mixed_csbm(noise=noise, seed=2000 + number)
 
 
+def recipe(arm: str) -> Recipe:
+    """What an arm trains, in full."""
+    kind, settings, readout = ARMS[arm]
+    return updated(kind(), settings | {"readout": readout})
+
+
+def settings_digest(arm: str) -> str:
+    """A line counts only as long as this is what it was made with, defaults of the method among it."""
+    return digest({"method": type(recipe(arm)).__name__, **encode(recipe(arm))}, 8)
+
+
 def measured(arm: str, noise: float, number: int) -> dict[str, Any]:
     """One arm on one graph."""
     graph = _graph(noise, number)
     split = draw("random-10-10-80x5", graph.y, number)
-    kind, settings, readout = ARMS[arm]
+    kind, settings, _ = ARMS[arm]
     training = _trained(kind, json.dumps(settings, sort_keys=True), noise, number)
     method = training.method
-    method.recipe = updated(method.recipe, {"readout": readout})
-    line: dict[str, Any] = {"arm": arm, "noise": noise, "graph": number, "fingerprint": fingerprint(graph)}
+    method.recipe = recipe(arm)
+    line: dict[str, Any] = {
+        "arm": arm, "settings": settings_digest(arm), "noise": noise, "graph": number,
+        "fingerprint": fingerprint(graph),
+    }  # fmt: skip
     line["acc"] = score(embedding(method, training.data), graph.y, split, LogisticProbe()).metrics["acc/test"]
     if kind is Aspect and settings.get("gate") != "global":
         with torch.no_grad():
@@ -128,6 +142,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/mixed_regions.jsonl"))
     options = parser.parse_args()
     lines = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
+    lines = [line for line in lines if line["arm"] in ARMS and line["settings"] == settings_digest(line["arm"])]
     done = {(line["arm"], line["noise"], line["graph"]) for line in lines}
     for number in range(options.graphs):
         for arm in options.arms:
