@@ -1,7 +1,7 @@
 """A suite is a list of methods and data sets in a TOML file; the controls are always among the methods."""
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -48,6 +48,8 @@ class Suite(Config):
         without: methods that ``"all"`` leaves out.
         seeds: number of seeds, 0 … seeds - 1.
         settings: changes to the settings, by method.
+        variants: further rows of a method (``[[variants.aspect]]``): each its own changes to the settings made for the
+            data set, beside those of ``settings`` that it does not name.
         protocol: ``honest`` or ``legacy``.
         probe: catalogue name of the probe; ``""`` takes the standard one.
     """
@@ -59,6 +61,7 @@ class Suite(Config):
     tasks: tuple[Task, ...] = ()
     seeds: Size = 5
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    variants: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
     protocol: str = "honest"
     probe: str = ""
 
@@ -93,24 +96,30 @@ class Suite(Config):
                         task.dataset,
                         task.split or None,
                         seed,
-                        self.settings.get(name),
+                        changes,
                         self.protocol,
                         None if recipe.supervised else task.probe or self.probe or None,
                     )
                     for name, recipe in here.items()
+                    for changes in self._changes(name)
                 ]
         # the majority class is the same run under every probe
         return list({run.id: run for run in made}.values())
+
+    def _changes(self, name: str) -> list[dict[str, Any]]:
+        """The changes to the settings of a method, a row each."""
+        usual = self.settings.get(name, {})
+        return [usual, *(_merged(usual, variant) for variant in self.variants.get(name, ()))]
 
     def _chosen(self) -> tuple[list[str], list[str]]:
         """The methods, and the controls that are added."""
         recipes: dict[str, type[Recipe]] = entries("methods")
         _check_names("method", self.methods, [*recipes, "all"])
-        _check_names("method", (*self.without, *self.settings), recipes)
+        _check_names("method", (*self.without, *self.settings, *self.variants), recipes)
         every = "all" in self.methods
         chosen = [name for name in recipes if not recipes[name].control] if every else list(self.methods)
         chosen = [name for name in chosen if name not in self.without]
-        for name in self.settings:
+        for name in (*self.settings, *self.variants):
             if name not in chosen and not recipes[name].control:
                 raise RequestError(f"suite {self.name}: settings for '{name}', which is not among its methods; add it")
         chosen = [name for name in chosen if not recipes[name].control]
@@ -142,6 +151,11 @@ class Suite(Config):
             if name in able and (recipes[name].standing or not task.methods or name in task.methods)
         ]
         return {name: recipes[name] for name in (*here, *added)}
+
+
+def _merged(usual: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    both = {key: _merged(usual[key], changes[key]) for key in changes if isinstance(usual.get(key), dict)}
+    return {**usual, **changes, **both}
 
 
 def _check_names(what: str, wanted: Iterable[str], known: Iterable[str]) -> None:

@@ -13,11 +13,10 @@ from graphcl.augment.low_rank import low_rank_factors
 from graphcl.config import Positive, Size
 from graphcl.encoders.gcn import GCN
 from graphcl.encoders.gin import GIN
-from graphcl.errors import RequestError
 from graphcl.graph import GraphShape, normalised_adjacency
 from graphcl.methods.recipe import FeatureScale, Method, Recipe
 from graphcl.methods.two_view import encode
-from graphcl.ops.propagate import adjacency_operator, multiply
+from graphcl.ops.propagate import adjacency_operator, adjacency_rows, multiply
 from graphcl.plan import Plan
 from graphcl.spectral.filters import PPRFilter
 
@@ -329,12 +328,8 @@ class Adjacency(Recipe):
 
 
 class _AdjacencyMethod(Method):
-    most = 8192
-
     def embed(self, batch: Data) -> Tensor:
         n = int(batch.num_nodes or 0)
-        if n > self.most:
-            raise RequestError(f"rows of the adjacency of {n} nodes: at most {self.most}; take the control 'structure'")
-        pattern, values = adjacency_operator(batch.edge_index, n, batch.get("edge_weight"), batch.x.dtype)
-        # a product with x that is nothing, so that the rows hang on the features as every embedding does
-        return multiply(pattern, values, torch.eye(n, dtype=values.dtype, device=values.device)) + 0 * batch.x[:, :1]
+        rows = adjacency_rows(batch.edge_index, n, batch.get("edge_weight"), batch.x.dtype)
+        # with the features times nothing, so that the rows hang on them as every embedding does
+        return rows + 0 * batch.x[:, :1]

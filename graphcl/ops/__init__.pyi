@@ -42,6 +42,7 @@ from .product import plain_product as plain_product
 from .product import product_for as product_for
 from .propagate import Pattern as Pattern
 from .propagate import adjacency_operator as adjacency_operator
+from .propagate import adjacency_rows as adjacency_rows
 from .propagate import gcn_operator as gcn_operator
 from .propagate import gcn_operator_reference as gcn_operator_reference
 from .propagate import gcn_propagate as gcn_propagate
@@ -62,6 +63,7 @@ __all__ = [
     "Teleport",
     "Walk",
     "adjacency_operator",
+    "adjacency_rows",
     "chebyshev_terms",
     "contains",
     "degree",

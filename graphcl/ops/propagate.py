@@ -6,6 +6,7 @@ r"""Products of a sparse matrix with a dense one, and the propagation of node ve
 | `multiply` | :math:`Y = A X` | the entries of A, and X |
 | `gcn_operator` | :math:`\hat A = D^{-1/2} (A + I) D^{-1/2}` as pattern and values | the edge weights |
 | `sum_operator` | the adjacency A as pattern and values | the edge weights |
+| `adjacency_rows` | S itself, dense | the edge weights |
 | `gcn_propagate` | :math:`\hat A X` | the edge weights, and X |
 
 A view of a graph changes values, rarely the pattern; a pattern costs a sort, values cost nothing. So a pattern is an
@@ -36,6 +37,7 @@ from graphcl.remembered import Remembered
 __all__ = [
     "Pattern",
     "adjacency_operator",
+    "adjacency_rows",
     "gcn_operator",
     "gcn_operator_reference",
     "gcn_propagate",
@@ -43,6 +45,9 @@ __all__ = [
     "multiply_reference",
     "sum_operator",
 ]
+
+
+_MOST_ROWS = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -359,6 +364,31 @@ def adjacency_operator(
     some = degree > 0
     scale = torch.where(some, torch.where(some, degree, 1.0).rsqrt(), 0.0)
     return pattern, (scale[pattern.rows] * values * scale[pattern.columns]).to(dtype)
+
+
+def adjacency_rows(
+    edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """The matrix of `adjacency_operator`, dense: each node's neighbours as its features.
+
+    Returns:
+        ``[N, N]``.
+
+    Raises:
+        RequestError: more than 8192 nodes (a quarter of a gigabyte, and no probe of this package is made for such
+            rows), and as `gcn_operator`.
+
+    Example:
+        >>> adjacency_rows(torch.tensor([[0, 1], [1, 0]]), 2).tolist()
+        [[0.0, 1.0], [1.0, 0.0]]
+    """
+    if num_nodes > _MOST_ROWS:
+        raise RequestError(
+            f"rows of the adjacency of {num_nodes} nodes: at most {_MOST_ROWS}; take the strongest directions of the "
+            "graph instead (control 'structure', block 'factors' of Aspect)"
+        )
+    pattern, values = adjacency_operator(edge_index, num_nodes, edge_weight, dtype)
+    return multiply(pattern, values, torch.eye(num_nodes, dtype=values.dtype, device=values.device))
 
 
 def gcn_operator_reference(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> Tensor:

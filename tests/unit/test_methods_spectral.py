@@ -282,16 +282,17 @@ def test_aspect_gate_sees_its_surroundings(graph):
 
 
 def test_aspect_blocks_stand_side_by_side(graph):
-    blocks = ("fused", "high", "x", "smooth", "sharp", "factors", "diffused")
+    blocks = ("fused", "high", "x", "smooth", "sharp", "factors", "diffused", "rows")
     method, data = built(Aspect(dim=8, rank=5, readout=blocks), graph)
     h = embedding(method, data)
-    assert h.shape == (60, 8 + 8 + 12 + 12 + 12 + 5 + 12)
+    assert h.shape == (60, 8 + 8 + 12 + 12 + 12 + 5 + 12 + 60)
     fused, high = h[:, :8], h[:, 8:16]
     with torch.no_grad():
         (seen,) = method.seen(data, [data.x])
         torch.testing.assert_close(high, unit_rows(seen[:, 1]))
         torch.testing.assert_close(fused, unit_rows(method.weighed(seen, data)[0]))
     torch.testing.assert_close(h[:, 16:28], unit_rows(data.x))
+    torch.testing.assert_close(h[:, -60:], unit_rows(embedding(*built(Adjacency(), graph))))
 
 
 @pytest.mark.parametrize(
@@ -336,7 +337,7 @@ def test_controls_are_their_matrices(graph):
 
 def test_the_adjacency_of_a_large_graph_is_refused():
     graph = csbm(nodes=8200, degree=2.0, features=2)
-    with pytest.raises(RequestError, match="at most 8192; take the control 'structure'"):
+    with pytest.raises(RequestError, match="at most 8192; take the strongest directions .*control 'structure'"):
         embedding(*built(Adjacency(), graph))
 
 

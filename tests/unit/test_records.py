@@ -27,6 +27,11 @@ def record(run_id, method="raw", dataset="karate", status="ok", **more):
     return {"run_id": run_id, "run": {"method": method, "dataset": dataset}, "status": status, **more}
 
 
+@pytest.fixture(autouse=True)
+def nothing_probed(monkeypatch):
+    monkeypatch.setattr(run_module, "_PROBED", {})
+
+
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "runs")
@@ -333,6 +338,45 @@ def test_what_differs_in_split_or_probe_alone_is_trained_once(store, monkeypatch
     assert {one["run_id"] for one in shared} == {cells[2].id, cells[3].id}
     first = together[cells[0].id]
     assert all(one["seconds"]["train"] == first["seconds"]["train"] for one in shared)
+
+
+def test_the_same_rows_on_the_same_split_are_probed_once(store, monkeypatch):
+    asked = []
+
+    def score(h, y, split, probe, metric, seed):
+        asked.append(seed)
+        return real(h, y, split, probe, metric, seed)
+
+    real = run_module.score
+    monkeypatch.setattr(run_module, "score", score)
+    # a published split: the same for every seed
+    monkeypatch.setattr(run_module, "load", lambda name, split, seed: load(name, split, 0))
+    runs = [Run.of(name, "karate", seed=seed) for name in ("raw", "random-init") for seed in (0, 1, 2)]
+    runs += [Run.of("raw", "karate", seed=3, changes={"probe": {"strengths": [1.0]}})]
+    first, second, third, *random, other = run_all(runs, store)
+    assert asked == [0, 0, 1, 2, 3]
+    assert "probed_with" not in first
+    assert second["probed_with"] == third["probed_with"] == first["run_id"]
+    for record in (second, third):
+        assert {key: record[key] for key in ("metrics", "metrics_per_split", "selection", "split")} == {
+            key: first[key] for key in ("metrics", "metrics_per_split", "selection", "split")
+        }
+        assert record["seconds"]["probe"] == pytest.approx(first["seconds"]["probe"], abs=2e-3)
+        assert record["seconds"]["total"] >= record["seconds"]["probe"]
+        assert record["peak_mb"] >= first["peak_mb"]
+    assert not any("probed_with" in record for record in (*random, other))
+
+
+def test_folds_are_drawn_anew_for_every_seed(store, monkeypatch):
+    monkeypatch.setattr(run_module, "load", lambda name, split, seed: load(name, split, 0))
+    runs = [Run.of("raw", "karate", "random-20-80-cv", seed=seed) for seed in (0, 1)]
+    assert not any("probed_with" in record for record in run_all(runs, store))
+
+
+def test_scores_are_not_kept_for_ever(store, monkeypatch):
+    monkeypatch.setattr(run_module, "_PROBED_AT_MOST", 2)
+    list(run_all([Run.of("random-init", "karate", seed=seed) for seed in range(5)], store))
+    assert len(run_module._PROBED) == 2
 
 
 def test_processes_hand_over_each_record_of_a_group(store):

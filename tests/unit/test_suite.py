@@ -51,7 +51,9 @@ def test_the_suites_that_come_along_resolve(name):
         assert not any(entries("methods")[run.method].control for run in runs)
         return
     if "all" not in suite.methods:
-        assert len(runs) == sum(suite.seeds * (len(task.methods or suite.methods) + 5) for task in suite.tasks)
+        rows = {task: [*(task.methods or suite.methods)] for task in suite.tasks}
+        more = sum(len(suite.variants.get(name, ())) for names in rows.values() for name in names)
+        assert len(runs) == suite.seeds * (sum(len(names) + 5 for names in rows.values()) + more)
     assert suite.description
     for task in suite.tasks:
         column = [run for run in runs if run.dataset == task.dataset and (not task.split or run.split == task.split)]
@@ -112,6 +114,18 @@ def test_settings_reach_their_method_alone(tmp_path):
         5e-4,
     )
     assert all(run.settings["plan"]["epochs"] == 0 for run in runs if run.method in CONTROLS)
+
+
+def test_each_variant_is_a_row_beside_the_settings_it_does_not_name(tmp_path):
+    more = "[[variants.grace]]\nplan.lr = 0.1\n[[variants.grace]]\ntemperature = 0.3\n"
+    runs = [run for run in find_suite(written(tmp_path, SOUND + more)).runs() if run.method == "grace"]
+    found = [
+        (run.settings["temperature"], run.settings["plan"]["epochs"], run.settings["plan"]["lr"])
+        for run in runs
+        if run.dataset == "karate" and run.seed == 0
+    ]
+    assert found == [(0.9, 7, 5e-4), (0.9, 7, 0.1), (0.3, 7, 5e-4)]
+    assert len(runs) == 2 * 2 * 3
 
 
 def test_settings_reach_an_added_control(tmp_path):
@@ -220,6 +234,8 @@ WRONG = [
     ('methods = ["grace"]\ntasks = ["karate"]', "tasks = ['karate']; write each as a table [[tasks]] with dataset"),
     ('methods = ["grace"]\n[tasks]\ndataset = "karate"', "write each as a table [[tasks]] with dataset"),
     (SOUND + "[settings.dgi]\ndim = 3\n", "suite mine: settings for 'dgi', which is not among its methods; add it"),
+    (SOUND + "[[variants.dgi]]\ndim = 3\n", "suite mine: settings for 'dgi', which is not among its methods; add it"),
+    (SOUND + "[[variants.grace]]\ndims = 3\n", "did you mean 'dim'?"),
     (SOUND.replace("karate", "mutag"), "grace embeds nodes and mutag is a set at graph level"),
 ]
 
