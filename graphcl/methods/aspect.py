@@ -107,6 +107,7 @@ class Aspect(Recipe):
         "chameleon": {"readout": ["low", "rows"]},
         "cora": {"readout": ["low", "raw", "diffused"]},
         "citeseer": {"readout": ["low", "raw", "diffused"]},
+        "pubmed": {"readout": ["low", "high", "raw", "x", "diffused"]},
     }
 
     dim: Size = 256
