@@ -81,7 +81,8 @@ def trained(recipe, epochs=120):
 
 
 polygcl, data = trained(Polygcl(dim=128, feature_dropout=0.3, dropout=0.0))
-aspect, _ = trained(Aspect(dim=128, channels=("low", "high"), contrast="infomax", feature_dropout=0.3))
+gated = Aspect(dim=128, channels=("low", "high"), contrast="infomax", feature_dropout=0.3, readout=("fused",))
+aspect, _ = trained(gated)
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True)
 for axis, bank, title in ((axes[0], polygcl.channels.bank, "PolyGCL"), (axes[1], aspect.bank, "ASPECT")):

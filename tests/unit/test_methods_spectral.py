@@ -281,6 +281,14 @@ def test_aspect_gate_sees_its_surroundings(graph):
     assert built(Aspect(dim=8, sees="both", descriptors=()), graph)[0].gate.sees == "channels"
 
 
+def test_aspect_reads_all_the_channels_there_are(graph):
+    for channels in (("low", "raw"), ("high", "structure", "low")):
+        short = Aspect(dim=8, rank=5, channels=channels, readout=("channels", "x"))
+        long = short.replace(readout=(*channels, "x"))
+        torch.testing.assert_close(*(embedding(*built(recipe, graph)) for recipe in (short, long)), rtol=0, atol=0)
+        assert embedding(*built(short.replace(readout=Aspect().readout), graph)).size(1) == 8 * len(channels) + 4 * 12
+
+
 def test_aspect_blocks_stand_side_by_side(graph):
     blocks = ("fused", "high", "x", "smooth", "sharp", "factors", "diffused", "rows")
     method, data = built(Aspect(dim=8, rank=5, readout=blocks), graph)
