@@ -4,7 +4,7 @@
     >>> data, split = graphcl.load("karate", split="few-4")
     >>> h = graphcl.embed("dgi", data, plan={"epochs": 3})
     >>> sorted(graphcl.evaluate.probe(h, data, split))
-    ['acc/test', 'acc/val', 'auc/test', 'auc/val']
+    ['acc/test', 'acc/val', 'auc/test', 'auc/val', 'f1/test', 'f1/val']
 
 Names are loaded when they are first used, so importing graphcl costs little more than importing PyG.
 """

@@ -21,7 +21,7 @@ from rich.table import Table
 from graphcl._version import __version__
 from graphcl.bench.page import Page
 from graphcl.bench.published import plain_figure, published_figures, published_section
-from graphcl.bench.report import records_below, summarise
+from graphcl.bench.report import by_metric, records_below, summarise
 from graphcl.bench.run import Record, Run, Watch, execute, nested
 from graphcl.bench.runner import pending, run_all
 from graphcl.bench.section import Section
@@ -356,6 +356,9 @@ def bench_report(
     against: Annotated[
         str | None, typer.Option(metavar="published", help="Set the means beside what papers print.")
     ] = None,
+    metric: Annotated[
+        str | None, typer.Option(metavar="NAME", help="acc, f1 (macro) or auc, in place of the data sets' own.")
+    ] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write it as a web page.")] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write it as Markdown.")] = None,
     as_json: Json = False,
@@ -363,7 +366,8 @@ def bench_report(
     """Print the table of a folder of records (means, 95 % intervals, noise, controls) and what follows from it."""
     if against not in (None, "published"):
         raise UnknownNameError("comparison", str(against), ["published"])
-    page = Page.of(records_below(folder), published=against is not None)
+    records = records_below(folder)
+    page = Page.of(records if metric is None else by_metric(records, metric), published=against is not None)
     if markdown is not None:
         _write(markdown, page.markdown())
     if html is not None:

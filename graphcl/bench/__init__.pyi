@@ -28,6 +28,7 @@ from .report import Cell as Cell
 from .report import Column as Column
 from .report import PROBELESS as PROBELESS
 from .report import Report as Report
+from .report import by_metric as by_metric
 from .report import records_below as records_below
 from .report import summarise as summarise
 from .run import LEGACY_EVERY as LEGACY_EVERY
@@ -72,6 +73,7 @@ __all__ = [
     "Verdict",
     "Watch",
     "bias_section",
+    "by_metric",
     "compare_with_published",
     "critical_difference",
     "environment",

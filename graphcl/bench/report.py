@@ -17,7 +17,7 @@ from graphcl.catalogue import entries
 from graphcl.config import encode
 from graphcl.errors import RequestError
 
-__all__ = ["PROBELESS", "Cell", "Column", "Report", "records_below", "summarise"]
+__all__ = ["PROBELESS", "Cell", "Column", "Report", "by_metric", "records_below", "summarise"]
 
 RowKind = Literal["method", "supervised", "control"]
 
@@ -363,6 +363,25 @@ def records_below(folder: Path) -> list[Record]:
         raise RequestError(f"{folder} is no folder of results; give the --out of a `graphcl bench run`")
     below = {path.parent.parent for path in folder.rglob("*/*/*.jsonl")} or {folder}
     return [record for store in sorted(below) for record in Store(store).read()]
+
+
+def by_metric(records: Iterable[Record], metric: str) -> list[Record]:
+    """Records as if this were the metric of their data sets; selection was by the metric that it was by.
+
+    Args:
+        records: of any runs; those that did not measure it are left out.
+        metric: ``acc``, ``f1``, ``auc``.
+
+    Raises:
+        RequestError: no record measured it.
+    """
+    records = list(records)
+    done = [record for record in records if record["status"] == "ok"]
+    measured = [{**record, "metric": metric} for record in done if f"{metric}/test" in record["metrics"]]
+    if done and not measured:
+        known = sorted({name.removesuffix("/test") for record in done for name in record["metrics"] if "/test" in name})
+        raise RequestError(f"no record has the metric '{metric}'; there are {', '.join(known)}")
+    return measured + [record for record in records if record["status"] != "ok"]
 
 
 def method_of(row: str) -> str:

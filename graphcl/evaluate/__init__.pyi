@@ -34,6 +34,7 @@ from .probes import selections as selections
 from .scoring import Scores as Scores
 from .scoring import accuracy as accuracy
 from .scoring import count_classes as count_classes
+from .scoring import macro_f1 as macro_f1
 from .scoring import probe as probe
 from .scoring import roc_auc as roc_auc
 from .scoring import score as score
@@ -73,6 +74,7 @@ __all__ = [
     "frequency_profile",
     "frequency_profile_reference",
     "link_prediction",
+    "macro_f1",
     "matched_accuracy",
     "probe",
     "rayleigh_quotient",

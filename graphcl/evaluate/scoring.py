@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import f1_score, roc_auc_score
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -17,7 +17,7 @@ from graphcl.evaluate.logistic import LogisticProbe
 from graphcl.evaluate.probes import Fitted, Metric, Probe, selections
 from graphcl.seeding import Seeds
 
-__all__ = ["Scores", "accuracy", "count_classes", "probe", "roc_auc", "score", "score_outputs"]
+__all__ = ["Scores", "accuracy", "count_classes", "macro_f1", "probe", "roc_auc", "score", "score_outputs"]
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,26 @@ def roc_auc(logits: Tensor, y: Tensor) -> float:
     return float(roc_auc_score(y.numpy(), (logits[:, 1] - logits[:, 0]).numpy()))
 
 
+def macro_f1(logits: Tensor, y: Tensor) -> float:
+    r"""Mean over the classes of the harmonic mean of precision and recall; a class never found counts 0.
+
+    .. math:: \frac{1}{C} \sum_c \frac{2\,\mathrm{TP}_c}{2\,\mathrm{TP}_c + \mathrm{FP}_c + \mathrm{FN}_c}
+
+    over the C classes that labels or predictions hold. Beside accuracy it shows what the frequent classes hide.
+
+    Args:
+        logits: ``[N, C]``.
+        y: labels ``int64 [N]``.
+
+    Example:
+        >>> macro_f1(torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 0, 1]))
+        0.4
+    """
+    return float(f1_score(y.numpy(), logits.argmax(1).numpy(), average="macro", zero_division=0.0))
+
+
 def _measure(logits: Tensor, y: Tensor, metric: Metric) -> dict[str, float]:
-    found = {"acc": accuracy(logits, y)}
+    found = {"acc": accuracy(logits, y), "f1": macro_f1(logits, y)}
     # beside accuracy the AUC is a courtesy: a part that holds one class only has none
     if metric == "auc" or (logits.size(1) == 2 and y.unique().numel() == 2):
         found["auc"] = roc_auc(logits, y)
@@ -71,7 +89,8 @@ def score(h: Tensor, y: Tensor, split: Split, probe: Probe, metric: Metric = "ac
         seed: draws the folds where selection is by cross-validation.
 
     Returns:
-        `Scores` with ``acc/val``, ``acc/test`` and, for two classes, ``auc/val``, ``auc/test``. Where a split has no
+        `Scores` with ``acc/val``, ``acc/test``, ``f1/val``, ``f1/test`` (macro) and, for two classes, ``auc/val``,
+        ``auc/test``. Where a split has no
         validation part, the ``val`` figures are missing and ``{metric}/cv`` is the cross-validated score in train.
 
     Raises:
@@ -164,6 +183,6 @@ def probe(h: Tensor, data: Data | list[Data], split: Split, seed: int = 0) -> di
         >>> import graphcl
         >>> data, split = graphcl.load("karate", split="few-4")
         >>> sorted(graphcl.evaluate.probe(data.x, data, split))
-        ['acc/test', 'acc/val', 'auc/test', 'auc/val']
+        ['acc/test', 'acc/val', 'auc/test', 'auc/val', 'f1/test', 'f1/val']
     """
     return score(h, labels(data), split, LogisticProbe(), seed=seed).metrics

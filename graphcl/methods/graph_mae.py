@@ -86,7 +86,7 @@ class GraphMae(Recipe):
             "plan": {"epochs": 50, "lr": 1.5e-4, "weight_decay": 0.0, "decay": "constant", "batch_size": 32},
         },
         "collab": {
-            "dim": 256, "act": "relu", "mask": 0.75, "replacement": 0.0, "gamma": 2.0, "pooling": "mean",
+            "dim": 256, "act": "relu", "mask": 0.75, "replacement": 0.0, "gamma": 1.0, "pooling": "max",
             "plan": {"epochs": 20, "lr": 1.5e-4, "weight_decay": 0.0, "batch_size": 32},
         },
         "nci1": {

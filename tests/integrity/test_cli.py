@@ -129,7 +129,7 @@ def test_run_json_is_one_object_with_all_that_was_promised(call):
         "method": "grace", "dataset": "karate", "split": "few-4", "seed": 0, "protocol": "honest",
     }  # fmt: skip
     assert record["run"]["settings"]["plan"]["epochs"] == 2
-    assert set(record["metrics"]) == {"acc/val", "acc/test", "auc/val", "auc/test"}
+    assert set(record["metrics"]) == {f"{metric}/{part}" for metric in ("acc", "f1", "auc") for part in ("val", "test")}
     assert all(0 <= value <= 1 for value in record["metrics"].values())
     assert record["metrics_per_split"]["acc/test"] == [record["metrics"]["acc/test"]]
     assert record["dataset"]["fingerprint"] == entries("datasets")["karate"].content
@@ -178,7 +178,8 @@ def test_run_in_words(call):
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == "raw on karate, split few-4, seed 0"
-    assert [line.split()[0] for line in lines[1:5]] == ["acc/val", "auc/val", "acc/test", "auc/test"]
+    names = [f"{metric}/{part}" for part in ("val", "test") for metric in ("acc", "f1", "auc")]
+    assert [line.split()[0] for line in lines[1:7]] == names
 
 
 def test_run_out_appends_the_record(call, tmp_path):

@@ -73,7 +73,7 @@ def test_a_part_of_one_class_has_no_auc_but_an_accuracy() -> None:
     test = torch.tensor([30, 32, 34])  # class 0 only
     split = Split("mine", (Triple(rows(20), rows(20, 30), test),), "by hand")
     probe = LogisticProbe(strengths=(1.0,), normalisations=("none",))
-    assert sorted(score(h, y, split, probe).metrics) == ["acc/test", "acc/val", "auc/val"]
+    assert sorted(score(h, y, split, probe).metrics) == ["acc/test", "acc/val", "auc/val", "f1/test", "f1/val"]
     with pytest.raises(DataError, match="ROC-AUC needs rows of exactly two classes, found 1"):
         score(h, y, split, probe, metric="auc")
 

@@ -11,6 +11,7 @@ from graphcl.data.splits import Split, Triple
 from graphcl.errors import DataError, RequestError
 from graphcl.evaluate.logistic import LogisticProbe
 from graphcl.evaluate.probes import FOLDS, MajorityProbe, Probe, Selection, selection_score, selections
+from graphcl.evaluate.scoring import macro_f1
 
 PROBES = [LogisticProbe(strengths=(1.0,)), MajorityProbe()]
 
@@ -135,3 +136,11 @@ def test_auc_agrees_with_scikit_learn_also_on_ties() -> None:
     theirs = [roc_auc_score(y.numpy(), (one[:, 1] - one[:, 0]).numpy()) for one in z]
     torch.testing.assert_close(selection_score(z, y, "auc"), torch.tensor(theirs, dtype=torch.float64))
     assert selection_score(z, torch.ones(50), "auc").tolist() == [0.5] * 3
+
+
+def test_macro_f1_by_hand() -> None:
+    logits = torch.eye(3)[[0, 1, 1, 1]]
+    # 2/3 of class 0, 1/2 of class 1, nothing of class 2, which is never said
+    assert macro_f1(logits, torch.tensor([0, 0, 1, 2])) == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
+    # a class that is said and not there counts as never found
+    assert macro_f1(logits[:2], torch.tensor([0, 0])) == pytest.approx((2 / 3 + 0) / 2)

@@ -12,7 +12,7 @@ from scipy import stats
 
 from graphcl.bench.bias import bias_section, legacy_bias
 from graphcl.bench.page import Page
-from graphcl.bench.report import Cell, Column, records_below, summarise
+from graphcl.bench.report import Cell, Column, by_metric, records_below, summarise
 from graphcl.bench.run import Run
 from graphcl.bench.section import Section
 from graphcl.bench.store import Store
@@ -142,6 +142,23 @@ def test_another_content_of_the_data_is_a_column_of_its_own():
     assert Column("karate", "few-4", "acc", "honest", "other") in report.columns
     assert len(report.columns) == 3
     assert report.text("grace", KARATE) == "90.00 ± 24.84 *"
+
+
+def test_another_metric_is_shown_of_the_records_that_have_it():
+    old = scores("grace", "karate", 0.8, 0.9)
+    new = scores("dgi", "karate", 0.7, 0.6)
+    for one in new:
+        one["metrics"]["f1/test"] = one["metrics"]["acc/test"] / 2
+    lost = failed("dgi", "karate", 2, "diverged")
+    found = summarise(by_metric([*old, *new, lost], "f1"))
+    (column,) = found.columns
+    assert column.metric == "f1"
+    assert dict(found.cells["dgi", column].values) == {0: 0.35, 1: 0.3}
+    assert found.cells["dgi", column].failures == ("diverged",)
+    assert ("grace", column) not in found.cells
+    assert old[0]["metric"] == "acc", "the records stay as they were"
+    with pytest.raises(RequestError, match="no record has the metric 'auc'; there are acc, f1"):
+        by_metric([*old, *new], "auc")
 
 
 def test_another_split_is_a_column_of_its_own():
