@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/mixed_regions.jsonl"))
     options = parser.parse_args()
     lines = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
-    lines = [line for line in lines if line["arm"] in ARMS and line["settings"] == settings_digest(line["arm"])]
+    lines = [line for line in lines if line["arm"] in ARMS and line.get("settings") == settings_digest(line["arm"])]
     done = {(line["arm"], line["noise"], line["graph"]) for line in lines}
     for number in range(options.graphs):
         for arm in options.arms:

@@ -29,6 +29,7 @@ __all__ = [
     "decode",
     "digest",
     "encode",
+    "merged",
     "parse_setting",
     "updated",
     "valid",
@@ -206,13 +207,19 @@ def updated(config: C, changes: Mapping[str, Any]) -> C:
         UnknownNameError: a key that is not a field.
         RequestError: a value of the wrong type or out of range.
     """
-    return decode(type(config), _merged(encode(config), changes))
+    return decode(type(config), merged(encode(config), changes))
 
 
-def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes over plain values, mapping by mapping.
+
+    Example:
+        >>> merged({"dim": 8, "plan": {"lr": 0.1, "epochs": 3}}, {"plan": {"lr": 0.2}})
+        {'dim': 8, 'plan': {'lr': 0.2, 'epochs': 3}}
+    """
     out = dict(old)
     for key, value in new.items():
         plain = encode(value) if isinstance(value, Config) else value
         both = isinstance(plain, Mapping) and isinstance(out.get(key), Mapping)
-        out[key] = _merged(out[key], plain) if both else plain
+        out[key] = merged(out[key], plain) if both else plain
     return out

@@ -369,7 +369,8 @@ def by_metric(records: Iterable[Record], metric: str) -> list[Record]:
     """Records as if this were the metric of their data sets; selection was by the metric that it was by.
 
     Args:
-        records: of any runs; those that did not measure it are left out.
+        records: of any runs; those that did not measure it are left out, and what failed is told only of runs that have
+            no score at all.
         metric: ``acc``, ``f1``, ``auc``.
 
     Raises:
@@ -378,10 +379,11 @@ def by_metric(records: Iterable[Record], metric: str) -> list[Record]:
     records = list(records)
     done = [record for record in records if record["status"] == "ok"]
     measured = [{**record, "metric": metric} for record in done if f"{metric}/test" in record["metrics"]]
-    if done and not measured:
+    if not measured:
         known = sorted({name.removesuffix("/test") for record in done for name in record["metrics"] if "/test" in name})
-        raise RequestError(f"no record has the metric '{metric}'; there are {', '.join(known)}")
-    return measured + [record for record in records if record["status"] != "ok"]
+        raise RequestError(f"no record has the metric '{metric}'; there are {', '.join(known) or 'no scores at all'}")
+    scored = {record["run_id"] for record in done}
+    return measured + [record for record in records if record["status"] != "ok" and record["run_id"] not in scored]
 
 
 def method_of(row: str) -> str:

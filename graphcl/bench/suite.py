@@ -1,7 +1,7 @@
 """A suite is a list of methods and data sets in a TOML file; the controls are always among the methods."""
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -10,7 +10,7 @@ from typing import Any
 
 from graphcl.bench.run import Run
 from graphcl.catalogue import entries
-from graphcl.config import Config, Size, decode
+from graphcl.config import Config, Size, decode, merged
 from graphcl.data.loading import find_dataset
 from graphcl.errors import RequestError, UnknownNameError
 from graphcl.methods.recipe import Recipe
@@ -103,13 +103,17 @@ class Suite(Config):
                     for name, recipe in here.items()
                     for changes in self._changes(name)
                 ]
-        # the majority class is the same run under every probe
+        # the majority class is the same run under every probe, and two tasks may share cells
         return list({run.id: run for run in made}.values())
 
     def _changes(self, name: str) -> list[dict[str, Any]]:
         """The changes to the settings of a method, a row each."""
         usual = self.settings.get(name, {})
-        return [usual, *(_merged(usual, variant) for variant in self.variants.get(name, ()))]
+        rows = [usual, *(merged(usual, variant) for variant in self.variants.get(name, ()))]
+        twice = next((row for number, row in enumerate(rows) if row in rows[:number]), None)
+        if twice is not None:
+            raise RequestError(f"suite {self.name}: two rows of {name} with the same settings ({twice}); leave one out")
+        return rows
 
     def _chosen(self) -> tuple[list[str], list[str]]:
         """The methods, and the controls that are added."""
@@ -120,7 +124,8 @@ class Suite(Config):
         chosen = [name for name in recipes if not recipes[name].control] if every else list(self.methods)
         chosen = [name for name in chosen if name not in self.without]
         for name in (*self.settings, *self.variants):
-            if name not in chosen and not recipes[name].control:
+            here = name in chosen or (recipes[name].control and (recipes[name].standing or name in self.methods))
+            if not here:
                 raise RequestError(f"suite {self.name}: settings for '{name}', which is not among its methods; add it")
         chosen = [name for name in chosen if not recipes[name].control]
         controls = [
@@ -151,11 +156,6 @@ class Suite(Config):
             if name in able and (recipes[name].standing or not task.methods or name in task.methods)
         ]
         return {name: recipes[name] for name in (*here, *added)}
-
-
-def _merged(usual: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    both = {key: _merged(usual[key], changes[key]) for key in changes if isinstance(usual.get(key), dict)}
-    return {**usual, **changes, **both}
 
 
 def _check_names(what: str, wanted: Iterable[str], known: Iterable[str]) -> None:

@@ -56,11 +56,14 @@ def macro_f1(logits: Tensor, y: Tensor) -> float:
 
     .. math:: \frac{1}{C} \sum_c \frac{2\,\mathrm{TP}_c}{2\,\mathrm{TP}_c + \mathrm{FP}_c + \mathrm{FN}_c}
 
-    over the C classes that labels or predictions hold. Beside accuracy it shows what the frequent classes hide.
+    over the classes that labels or predictions hold. Beside accuracy it shows what the frequent classes hide.
 
     Args:
-        logits: ``[N, C]``.
-        y: labels ``int64 [N]``.
+        logits: ``[N, C]``, N > 0.
+        y: labels ``int64 [N]``, no -1.
+
+    Reference:
+        scikit-learn's ``f1_score(average="macro", zero_division=0)``.
 
     Example:
         >>> macro_f1(torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 0, 1]))

@@ -43,6 +43,7 @@ from .product import product_for as product_for
 from .propagate import Pattern as Pattern
 from .propagate import adjacency_operator as adjacency_operator
 from .propagate import adjacency_rows as adjacency_rows
+from .propagate import check_rows as check_rows
 from .propagate import gcn_operator as gcn_operator
 from .propagate import gcn_operator_reference as gcn_operator_reference
 from .propagate import gcn_propagate as gcn_propagate
@@ -65,6 +66,7 @@ __all__ = [
     "adjacency_operator",
     "adjacency_rows",
     "chebyshev_terms",
+    "check_rows",
     "contains",
     "degree",
     "dense_linear",

@@ -6,7 +6,8 @@ r"""Products of a sparse matrix with a dense one, and the propagation of node ve
 | `multiply` | :math:`Y = A X` | the entries of A, and X |
 | `gcn_operator` | :math:`\hat A = D^{-1/2} (A + I) D^{-1/2}` as pattern and values | the edge weights |
 | `sum_operator` | the adjacency A as pattern and values | the edge weights |
-| `adjacency_rows` | S itself, dense | the edge weights |
+| `adjacency_operator` | :math:`S = D^{-1/2} A D^{-1/2}` as pattern and values | the edge weights |
+| `adjacency_rows` | S, dense | the edge weights |
 | `gcn_propagate` | :math:`\hat A X` | the edge weights, and X |
 
 A view of a graph changes values, rarely the pattern; a pattern costs a sort, values cost nothing. So a pattern is an
@@ -38,6 +39,7 @@ __all__ = [
     "Pattern",
     "adjacency_operator",
     "adjacency_rows",
+    "check_rows",
     "gcn_operator",
     "gcn_operator_reference",
     "gcn_propagate",
@@ -366,29 +368,45 @@ def adjacency_operator(
     return pattern, (scale[pattern.rows] * values * scale[pattern.columns]).to(dtype)
 
 
-def adjacency_rows(
-    edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None, dtype: torch.dtype = torch.float32
-) -> Tensor:
-    """The matrix of `adjacency_operator`, dense: each node's neighbours as its features.
-
-    Returns:
-        ``[N, N]``.
+def check_rows(num_nodes: int) -> None:
+    """Refuse what `adjacency_rows` refuses, before anything is computed.
 
     Raises:
-        RequestError: more than 8192 nodes (a quarter of a gigabyte, and no probe of this package is made for such
-            rows), and as `gcn_operator`.
-
-    Example:
-        >>> adjacency_rows(torch.tensor([[0, 1], [1, 0]]), 2).tolist()
-        [[0.0, 1.0], [1.0, 0.0]]
+        RequestError: more than 8192 nodes.
     """
     if num_nodes > _MOST_ROWS:
         raise RequestError(
             f"rows of the adjacency of {num_nodes} nodes: at most {_MOST_ROWS}; take the strongest directions of the "
             "graph instead (control 'structure', block 'factors' of Aspect)"
         )
+
+
+def adjacency_rows(
+    edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    r"""The matrix of `adjacency_operator`, dense: each node's neighbours as its features.
+
+    .. math:: S = D^{-1/2} A D^{-1/2}
+
+    Args:
+        edge_index: ``[2, E]``.
+        num_nodes: N, at most 8192: the matrix takes a quarter of a gigabyte then, and a linear probe of it minutes.
+        edge_weight: ``[E]``, differentiable; 1 where ``None``.
+        dtype: of the values where there are no weights.
+
+    Returns:
+        ``[N, N]``.
+
+    Raises:
+        RequestError: more than 8192 nodes, and as `gcn_operator`.
+
+    Example:
+        >>> adjacency_rows(torch.tensor([[0, 1], [1, 0]]), 2).tolist()
+        [[0.0, 1.0], [1.0, 0.0]]
+    """
+    check_rows(num_nodes)
     pattern, values = adjacency_operator(edge_index, num_nodes, edge_weight, dtype)
-    return multiply(pattern, values, torch.eye(num_nodes, dtype=values.dtype, device=values.device))
+    return values.new_zeros(num_nodes, num_nodes).index_put((pattern.rows, pattern.columns), values, accumulate=True)
 
 
 def gcn_operator_reference(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> Tensor:

@@ -609,7 +609,44 @@ class DropoutInEvalMode(Smoother):
         return nn.functional.dropout(super().embed(batch), 0.5, training=True)
 
 
+class Late(Smoother):
+    """What comes after the first epochs alone: a refresh every so often, say."""
+
+    def __init__(self, features):
+        super().__init__(features)
+        self.steps = 0
+
+    def after_step(self, progress):
+        self.steps += 1
+        if self.steps > 6:
+            self.late()
+
+
+class MovesTheGlobalStateLate(Late):
+    def late(self):
+        random.random()
+
+
+class LosesAParameterLate(Late):
+    drift = 0.0
+
+    def late(self):
+        self.drift += 0.1
+
+    def embed(self, batch):
+        return super().embed(batch) + self.drift
+
+
+class DrawsWithoutASeedLate(Late):
+    def late(self):
+        with torch.no_grad():
+            self.first.bias += random.SystemRandom().random()
+
+
 METHODS = [
+    (MovesTheGlobalStateLate, "the global random state stays as it was"),
+    (LosesAParameterLate, "a loaded checkpoint embeds the same"),
+    (DrawsWithoutASeedLate, "the caller's draws change nothing"),
     (MovesTheGlobalState, "the global random state stays as it was"),
     (WritesIntoTheGraph, "the graph is never changed"),
     (Climbs, "training lowers the loss"),

@@ -347,6 +347,8 @@ def test_the_adjacency_of_a_large_graph_is_refused():
     graph = csbm(nodes=8200, degree=2.0, features=2)
     with pytest.raises(RequestError, match="at most 8192; take the strongest directions .*control 'structure'"):
         embedding(*built(Adjacency(), graph))
+    with pytest.raises(RequestError, match="at most 8192"):
+        start(Aspect(dim=2, readout=("rows",)), graph, 0)  # before any training
 
 
 # ------------------------------------------------------------------------------------------------- the graph of regions

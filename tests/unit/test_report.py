@@ -159,6 +159,11 @@ def test_another_metric_is_shown_of_the_records_that_have_it():
     assert old[0]["metric"] == "acc", "the records stay as they were"
     with pytest.raises(RequestError, match="no record has the metric 'auc'; there are acc, f1"):
         by_metric([*old, *new], "auc")
+    with pytest.raises(RequestError, match="there are no scores at all"):
+        by_metric([lost], "f1")
+    # an error that was made good by a run before f1 was measured is no failure
+    again = failed("grace", "karate", 0, "no memory", status="error")
+    assert again not in by_metric([again, *old, *new], "f1")
 
 
 def test_another_split_is_a_column_of_its_own():

@@ -236,6 +236,10 @@ WRONG = [
     (SOUND + "[settings.dgi]\ndim = 3\n", "suite mine: settings for 'dgi', which is not among its methods; add it"),
     (SOUND + "[[variants.dgi]]\ndim = 3\n", "suite mine: settings for 'dgi', which is not among its methods; add it"),
     (SOUND + "[[variants.grace]]\ndims = 3\n", "did you mean 'dim'?"),
+    (SOUND + "[[variants.grace]]\nplan = 5\n", "Grace.plan = 5: input should be an object"),
+    (SOUND + "[[variants.grace]]\n", "suite mine: two rows of grace with the same settings"),
+    (SOUND + "[[variants.grace]]\ntemperature = 0.9\n", "suite mine: two rows of grace with the same settings"),
+    (SOUND + "[[variants.adjacency]]\nfeatures = 'row'\n", "settings for 'adjacency', which is not among its methods"),
     (SOUND.replace("karate", "mutag"), "grace embeds nodes and mutag is a set at graph level"),
 ]
 
