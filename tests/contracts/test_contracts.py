@@ -49,6 +49,10 @@ LARGE = {
 """Data sets that take many seconds to read."""
 
 
+NARROW = {"spectral-shift": {"steps": 4}}
+"""Settings at which a part keeps the same promises in less time."""
+
+
 def parts():
     for kind in KINDS:
         for name, entry in entries(kind).items():
@@ -65,7 +69,11 @@ def parts():
 @pytest.mark.parametrize(("kind", "name"), list(parts()))
 def test_every_part_keeps_its_contract(kind, name):
     entry = entries(kind)[name]
-    kept = CONTRACTS[kind](entry() if isinstance(entry, type) else entry)
+    part = entry(**NARROW.get(name, {})) if isinstance(entry, type) else entry
+    # no promise hangs on the width, and most of the time would go into it
+    if kind == "methods" and getattr(part, "dim", 0) > 64:
+        part = part.replace(dim=64)
+    kept = CONTRACTS[kind](part)
     assert len(kept) == len(set(kept)) >= 4
 
 

@@ -465,7 +465,15 @@ def test_sweeps_of_a_batch_are_sweeps_of_its_graphs():
 
 @pytest.mark.real_data
 @pytest.mark.skipif(not os.environ.get("GRAPHCL_MIRROR"), reason="GRAPHCL_MIRROR is not set: no raw files")
-@pytest.mark.parametrize("kernel", [Teleport(0.2), Heat(5.0), Markov(16, 0.05)], ids=str)
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        pytest.param(Teleport(0.2), marks=pytest.mark.slow),
+        Heat(5.0),
+        pytest.param(Markov(16, 0.05), marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_cora_equals_the_dense_matrix_at_the_kept_entries(kernel):
     data, _ = graphcl.load("cora")
     n = data.num_nodes
