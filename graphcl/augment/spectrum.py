@@ -123,7 +123,9 @@ class _Pairs:
         own = own * inverse
         turn = 2 * (rows - (1.0 - own) * own) * inverse
         slope = share.mul_(4.0).sub_(turn[u]).sub_(turn[v])
-        return slope.mul_(self.weight).mul_(torch.where(self.joined, -_NEARLY, 1.0))
+        slope = slope.mul_(self.weight)
+        # not by torch.where of two numbers: that is float32
+        return torch.where(self.joined, -_NEARLY * slope, slope)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch_geometric.data import Batch, Data
 
@@ -108,6 +108,7 @@ def test_the_norm_of_the_spectrum_is_a_sum_over_the_edges(seed, n, count):
 
 @given(st.integers(0, 10**6), st.integers(3, 10), st.integers(3, 25), st.booleans())
 @settings(deadline=None, max_examples=30)
+@example(120, 3, 3, False)
 def test_the_slope_of_the_norm_is_that_of_the_dense_spectrum(seed, n, count, directed):
     data = random_graph(seed, n, count, directed=directed)
     pairs, *_ = candidates(data)
@@ -119,7 +120,7 @@ def test_the_slope_of_the_norm_is_that_of_the_dense_spectrum(seed, n, count, dir
     matrix = relaxed(pairs, leaf)
     (expected,) = torch.autograd.grad(laplacian(matrix).square().sum(), leaf)
     found = pairs.norm_slope(flips.clone())
-    torch.testing.assert_close(found[pairs.free], expected[pairs.free], rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(found[pairs.free], expected[pairs.free], rtol=1e-9, atol=1e-9)
 
 
 @given(st.integers(0, 10**6), st.integers(3, 10), st.integers(3, 25), st.booleans())
