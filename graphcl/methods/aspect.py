@@ -78,7 +78,7 @@ class Aspect(Recipe):
         act: activation of each channel.
         readout: the blocks of the embedding, side by side, each scaled to rows of length 1 (a single one is not). The
             default is wide: the width of the channels and four times that of the features. ``("fused",)``, the gated
-            sum, is as wide as one channel, and was 3 to 7 points of validation accuracy behind on each of eight graphs.
+            sum, is as wide as one channel; why it is not the default is in ``docs/spectral.md``.
 
     Raises:
         RequestError: settings that do not go together, or ``rows`` of a graph of more than 8192 nodes, before training.
