@@ -1,5 +1,6 @@
 """Written by tools/stubs.py; do not edit."""
 
+from . import adversary as adversary
 from . import augment as augment
 from . import batches as batches
 from . import bench as bench
@@ -42,6 +43,7 @@ __all__ = [
     "Split",
     "Triple",
     "__version__",
+    "adversary",
     "augment",
     "batches",
     "bench",

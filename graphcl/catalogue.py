@@ -39,6 +39,7 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "methods": Kind("graphcl.methods", "graphcl.methods.recipe:Recipe", "method"),
     "augmenters": Kind("graphcl.augment", "graphcl.augment.augmenter:Augmentation", "augmenter"),
+    "adversaries": Kind("graphcl.adversary", "graphcl.adversary.adversary:Adversary", "adversary"),
     "objectives": Kind("graphcl.objectives", "graphcl.objectives.objective:Objective", "objective"),
     "filters": Kind("graphcl.spectral", "graphcl.spectral.filters:SpectralFilter", "filter"),
     "gates": Kind("graphcl.spectral", "graphcl.spectral.gates:Gating", "gate"),

@@ -45,6 +45,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "heat-diffusion": {"time": 2.0, "k": 4},
     "high-frequency-emphasis": {"strength": 1.0},
     "homophilic-edges": {"share": 0.5},
+    "jaccard-edges": {"threshold": 0.2},
     "knn-graph": {"k": 3},
     "learned-chain": {"steps": (FeatureMask(0.3), LearnedEdgeDropout())},
     "low-frequency-emphasis": {"strength": 1.0},
@@ -58,6 +59,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "sign-aligned-noise": {"radius": 1.0},
     "sometimes": {"augmenter": EdgeDropout(0.4), "rate": 0.8},
 }
+WORDS = {"jaccard-edges"}
+"""Drawn on features that a node has or has not."""
 SEED = 6
 
 HEAD = """\
@@ -233,7 +236,7 @@ GREY, PALE, ORANGE, DARK = "#8a8f98", "#c3c7cd", "#e07b00", "#30343a"
 Places = dict[int, tuple[float, float]]
 
 
-def sample(categories: bool = False) -> tuple[Data, Places]:
+def sample(categories: bool = False, words: bool = False) -> tuple[Data, Places]:
     """The graph of all pictures, and where its nodes stand: two groups of 9, features to either side of zero."""
     import networkx as nx
 
@@ -245,6 +248,8 @@ def sample(categories: bool = False) -> tuple[Data, Places]:
     x = 0.6 * side[:, None] * COLUMNS + 0.35 * torch.randn(18, 8, generator=generator)
     if categories:
         x = torch.randint(5, 9, (18, 2), generator=generator)
+    if words:
+        x = x.clamp(min=0)
     data = Data(x=x, edge_index=torch.cat([ascending, ascending.flip(0)], 1), n_id=torch.arange(18))
     return data, places
 
@@ -255,7 +260,7 @@ COLUMNS = torch.ones(8).index_fill(0, torch.arange(4, 8), -1.0)
 def view_of(name: str) -> tuple[Data, Data, Places]:
     """The graph, the view that is drawn, and the places of the graph's nodes."""
     config, generator = shown(name), torch.Generator().manual_seed(SEED)
-    data, places = sample(categories=config.takes_categories)
+    data, places = sample(categories=config.takes_categories, words=name in WORDS)
     if isinstance(config, LearnedAugmenter):
         with torch.no_grad():
             return data, config.build(GraphShape.of(data), generator)(data, generator), places

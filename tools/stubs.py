@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "graphcl"
-PACKAGES = ["augment", "bench", "data", "encoders", "evaluate", "methods", "objectives", "ops", "spectral", "testing"]
+PACKAGES = ["adversary", "augment", "bench", "data", "encoders", "evaluate", "methods", "objectives", "ops", "spectral", "testing"]
 # the few names that everybody needs, straight below `graphcl`
 TOP = {
     "_version": ["__version__"],

@@ -53,7 +53,9 @@ from .positive_noise import LearnedEdgeNoise as LearnedEdgeNoise
 from .positive_noise import LearnedFeatureNoise as LearnedFeatureNoise
 from .similarity import HeterophilicEdges as HeterophilicEdges
 from .similarity import HomophilicEdges as HomophilicEdges
+from .similarity import JaccardEdges as JaccardEdges
 from .similarity import KNNGraph as KNNGraph
+from .similarity import edge_jaccard as edge_jaccard
 from .similarity import edge_similarity as edge_similarity
 from .spectrum import SpectralPerturbation as SpectralPerturbation
 from .spectrum import SpectralShift as SpectralShift
@@ -88,6 +90,7 @@ __all__ = [
     "HeterophilicEdges",
     "HighFrequencyEmphasis",
     "HomophilicEdges",
+    "JaccardEdges",
     "KNNGraph",
     "LearnedAugmenter",
     "LearnedChain",
@@ -113,6 +116,7 @@ __all__ = [
     "Sometimes",
     "SpectralPerturbation",
     "SpectralShift",
+    "edge_jaccard",
     "edge_similarity",
     "low_rank_factors",
     "reverse_gradient",

@@ -5,8 +5,10 @@
 | `HomophilicEdges` | of each node, the share to its most similar neighbours |
 | `HeterophilicEdges` | of each node, the share to its least similar neighbours |
 | `KNNGraph` | to the k most similar nodes of the whole graph |
+| `JaccardEdges` | between nodes that share enough of their features |
 
-Similarity is the cosine of the features (a row of zeros is similar to none, by 0). Nothing here is random.
+Similarity is the cosine of the features (a row of zeros is similar to none, by 0), or the Jaccard index of what they
+have at all. Nothing here is random.
 """
 
 from dataclasses import dataclass
@@ -26,7 +28,7 @@ from graphcl.hashing import is_undirected
 from graphcl.ops.adjacency import ranked
 from graphcl.ops.pairwise import knn_graph
 
-__all__ = ["HeterophilicEdges", "HomophilicEdges", "KNNGraph", "edge_similarity"]
+__all__ = ["HeterophilicEdges", "HomophilicEdges", "JaccardEdges", "KNNGraph", "edge_jaccard", "edge_similarity"]
 
 
 def edge_similarity(x: Tensor, edge_index: Tensor) -> Tensor:
@@ -48,6 +50,30 @@ def edge_similarity(x: Tensor, edge_index: Tensor) -> Tensor:
         unit[source] * unit[target] for source, target in zip(*(end.split(2**14) for end in edge_index), strict=True)
     )
     return torch.cat([chunk.sum(1) for chunk in chunks]) if edge_index.size(1) else unit.new_empty(0)
+
+
+def edge_jaccard(x: Tensor, edge_index: Tensor) -> Tensor:
+    r"""The Jaccard index of the features that the two ends of each edge have, ``[E]``.
+
+    .. math:: J_{uv} = \frac{|X_u \cap X_v|}{|X_u \cup X_v|}, \qquad X_v = \{f : x_{vf} \neq 0\}
+
+    Two ends without any feature have an index of 0.
+
+    Args:
+        x: ``[N, F]``; only what is not 0 counts.
+        edge_index: ``int64 [2, E]``.
+
+    Example:
+        >>> edge_jaccard(torch.tensor([[1.0, 0.0, 2.0], [1.0, 1.0, 0.0]]), torch.tensor([[0], [1]])).tolist()
+        [0.3333333432674408]
+    """
+    has = (x.detach() != 0).float()
+    count = has.sum(1)
+    chunks = []
+    for source, target in zip(*(end.split(2**14) for end in edge_index), strict=True):
+        both = (has[source] * has[target]).sum(1)
+        chunks.append(both / (count[source] + count[target] - both).clamp(min=1))
+    return torch.cat(chunks) if edge_index.size(1) else count.new_empty(0)
 
 
 def _float_features(name: str, x: Tensor) -> Tensor:
@@ -207,4 +233,40 @@ class KNNGraph(Augmenter):
         joined, weight = torch.stack([torch.cat([low, high]), torch.cat([high, low])]), weight.repeat(2)
         order = torch.argsort(joined[0] * n + joined[1])
         replace_edges(data, data._store, joined[:, order], weight[order])
+        return data
+
+
+@dataclass(frozen=True)
+class JaccardEdges(Augmenter):
+    r"""Keep the edges whose ends share enough of their features: what an attacker adds mostly joins strangers.
+
+    .. math:: E' = \{(u, v) \in E : J_{uv} > threshold\}, \qquad J_{uv} = \frac{|X_u \cap X_v|}{|X_u \cup X_v|}
+
+    with :math:`X_v` the features that node v has (what is not 0).
+
+    Args:
+        threshold: in [0, 1]; an edge goes if the index of its ends is not above it.
+
+    Raises:
+        RequestError: ``threshold`` is outside of [0, 1].
+        DataError: ``x`` or ``edge_index`` is missing or misshapen.
+
+    Reference:
+        Wu et al., Adversarial examples for graph data: deep insights into attack and defense (GCN-Jaccard), IJCAI 2019,
+        section 4.
+
+    Example:
+        >>> x = torch.tensor([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
+        >>> g = Data(x=x, edge_index=torch.tensor([[0, 1], [1, 2]]))
+        >>> JaccardEdges(0.0)(g).edge_index.tolist()
+        [[0], [1]]
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("x", "edge_index")
+
+    threshold: Rate = 0.01
+
+    def forward(self, data: Data, generator: torch.Generator | None = None) -> Data:
+        """Keep the edges above the threshold."""
+        keep_edges(data, data._store, edge_jaccard(data.x, plain_edge_index(data._store)) > self.threshold)
         return data

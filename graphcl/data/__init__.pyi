@@ -2,6 +2,8 @@
 
 from .arrays import read_arrays as read_arrays
 from .arrays import read_table as read_table
+from .attacked import CORA_METATTACK as CORA_METATTACK
+from .attacked import PUBMED_METATTACK as PUBMED_METATTACK
 from .block_model import CSBM as CSBM
 from .block_model import CSBM_HETEROPHILIC as CSBM_HETEROPHILIC
 from .block_model import CSBM_HOMOPHILIC as CSBM_HOMOPHILIC
@@ -64,6 +66,7 @@ from .spec import Files as Files
 from .spec import FixedSplit as FixedSplit
 from .spec import Graphs as Graphs
 from .spec import Layout as Layout
+from .spec import Poison as Poison
 from .spec import RawFile as RawFile
 from .splits import RANDOM as RANDOM
 from .splits import Split as Split
@@ -110,6 +113,7 @@ __all__ = [
     "COAUTHOR_PHYSICS",
     "COLLAB",
     "CORA",
+    "CORA_METATTACK",
     "CORA_ML",
     "CORNELL",
     "CSBM",
@@ -138,8 +142,10 @@ __all__ = [
     "OGBG_MOLHIV",
     "PROTEINS",
     "PUBMED",
+    "PUBMED_METATTACK",
     "PYTHON_PACKAGES",
     "PYTHON_STDLIB",
+    "Poison",
     "QUESTIONS",
     "RANDOM",
     "REDDIT_BINARY",

@@ -14,7 +14,7 @@ from torch_geometric.data import Data
 
 from graphcl.data.splits import Triple
 
-__all__ = ["Counts", "DatasetSpec", "Files", "FixedSplit", "Graphs", "Layout", "RawFile"]
+__all__ = ["Counts", "DatasetSpec", "Files", "FixedSplit", "Graphs", "Layout", "Poison", "RawFile"]
 
 Graphs: TypeAlias = Data | list[Data]
 Files: TypeAlias = Mapping[str, Path]
@@ -83,6 +83,21 @@ class Counts:
     graphs: int | None = None
 
 
+@dataclass(frozen=True)
+class Poison:
+    """What was done to a graph before anybody trained on it.
+
+    Args:
+        clean: catalogue name of the graph before.
+        attack: what the attack is called.
+        share: of the edges that it flipped; 0 for the clean graph itself.
+    """
+
+    clean: str
+    attack: str
+    share: float
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DatasetSpec:
     """All the facts about one data set.
@@ -103,6 +118,7 @@ class DatasetSpec:
         metric: headline score: accuracy, or ROC-AUC of the scores for the unbalanced two-class sets.
         directed: whether edges are stored as directed.
         traps: known flaws that anybody quoting a number must know.
+        poison: the attack that made this graph of another one, where one did.
         note: what the nodes, edges and labels are.
     """
 
@@ -121,6 +137,7 @@ class DatasetSpec:
     metric: Literal["acc", "auc"] = "acc"
     directed: bool = False
     traps: tuple[str, ...] = ()
+    poison: Poison | None = None
 
     @property
     def embedded(self) -> bool:

@@ -31,6 +31,9 @@ from .probes import Selection as Selection
 from .probes import check_embedding as check_embedding
 from .probes import selection_score as selection_score
 from .probes import selections as selections
+from .robustness import area_under_curve as area_under_curve
+from .robustness import evasion_loss as evasion_loss
+from .robustness import margins as margins
 from .scoring import Scores as Scores
 from .scoring import accuracy as accuracy
 from .scoring import count_classes as count_classes
@@ -66,15 +69,18 @@ __all__ = [
     "Selection",
     "accuracy",
     "alignment_of",
+    "area_under_curve",
     "check_embedding",
     "clustering",
     "count_classes",
     "diagnose",
     "effective_rank",
+    "evasion_loss",
     "frequency_profile",
     "frequency_profile_reference",
     "link_prediction",
     "macro_f1",
+    "margins",
     "matched_accuracy",
     "probe",
     "rayleigh_quotient",

@@ -21,6 +21,11 @@ from .controls import RandomInit as RandomInit
 from .controls import Raw as Raw
 from .controls import Sharpened as Sharpened
 from .controls import Structure as Structure
+from .defences import Knn as Knn
+from .defences import KnnJaccardPpr as KnnJaccardPpr
+from .defences import KnnPpr as KnnPpr
+from .defences import idf_weighted as idf_weighted
+from .defences import robust_smooth as robust_smooth
 from .dgi import Dgi as Dgi
 from .dgi import DgiMethod as DgiMethod
 from .epagcl import Epagcl as Epagcl
@@ -66,6 +71,7 @@ from .sp_gcl import SpGclMethod as SpGclMethod
 from .sugrl import Sugrl as Sugrl
 from .sugrl import SugrlMethod as SugrlMethod
 from .supervised import SupervisedGcn as SupervisedGcn
+from .supervised import SupervisedGcnJaccard as SupervisedGcnJaccard
 from .supervised import SupervisedMethod as SupervisedMethod
 from .supervised import SupervisedMlp as SupervisedMlp
 from .two_view import TwoView as TwoView
@@ -107,6 +113,9 @@ __all__ = [
     "InfoGraphMethod",
     "Joao",
     "JoaoMethod",
+    "Knn",
+    "KnnJaccardPpr",
+    "KnnPpr",
     "Majority",
     "Method",
     "Mvgrl",
@@ -137,9 +146,12 @@ __all__ = [
     "Sugrl",
     "SugrlMethod",
     "SupervisedGcn",
+    "SupervisedGcnJaccard",
     "SupervisedMethod",
     "SupervisedMlp",
     "TwoView",
     "encode",
+    "idf_weighted",
+    "robust_smooth",
     "split_edges",
 ]

@@ -5,6 +5,7 @@ from .basis import ChebyshevBasis as ChebyshevBasis
 from .descriptors import DESCRIPTORS as DESCRIPTORS
 from .descriptors import Descriptor as Descriptor
 from .descriptors import local_descriptors as local_descriptors
+from .descriptors import rayleigh_quotient as rayleigh_quotient
 from .descriptors import return_probabilities as return_probabilities
 from .filters import BernsteinFilter as BernsteinFilter
 from .filters import ChebyshevFilter as ChebyshevFilter
@@ -60,6 +61,7 @@ __all__ = [
     "SpectralFilter",
     "TopKGate",
     "local_descriptors",
+    "rayleigh_quotient",
     "return_probabilities",
     "spectral_operator",
 ]

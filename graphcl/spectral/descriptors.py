@@ -23,13 +23,43 @@ from graphcl.graph import standardised, unit_rows
 from graphcl.ops.propagate import multiply, sum_operator
 from graphcl.spectral.operator import spectral_operator
 
-__all__ = ["DESCRIPTORS", "Descriptor", "local_descriptors", "return_probabilities"]
+__all__ = ["DESCRIPTORS", "Descriptor", "local_descriptors", "rayleigh_quotient", "return_probabilities"]
 
 Descriptor: TypeAlias = Literal[
     "rayleigh", "log-degree", "similarity", "second-similarity", "concentration", "degree-ratio"
 ]
 DESCRIPTORS: tuple[Descriptor, ...] = get_args(Descriptor)
 """All names."""
+
+
+def rayleigh_quotient(x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
+    r"""Where on the spectrum the energy of a signal lies: 0 constant over neighbours, 2 alternating.
+
+    .. math:: R(X, L) = \frac{\operatorname{tr}(X^\top L X)}{\operatorname{tr}(X^\top X)}, \qquad
+        L = I - D^{-1/2} A D^{-1/2}
+
+    An isolated node counts with the eigenvalue 1, and so does all of a graph without edges.
+
+    Args:
+        x: ``[N, F]``, not all 0.
+        edge_index: ``int64 [2, E]``, each edge in both directions.
+        edge_weight: ``[E]``; 1 where ``None``.
+
+    Returns:
+        A scalar, differentiable in x and the weights.
+
+    Raises:
+        DataError: directed edges.
+
+    Example:
+        >>> x, edges = torch.tensor([[1.0], [-1.0]]), torch.tensor([[0, 1], [1, 0]])
+        >>> rayleigh_quotient(x, edges).item()
+        2.0
+    """
+    if not edge_index.numel():
+        return x.square().sum() / x.square().sum()
+    pattern, values = spectral_operator(edge_index, x.size(0), edge_weight, x.dtype)
+    return 1 - (x * multiply(pattern, values.to(x.dtype), x)).sum() / x.square().sum()
 
 
 @torch.no_grad()

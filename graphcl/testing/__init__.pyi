@@ -1,5 +1,7 @@
 """Written by tools/stubs.py; do not edit."""
 
+from .attacks import attacked_model as attacked_model
+from .attacks import check_adversary as check_adversary
 from .channels import check_filter as check_filter
 from .channels import check_gate as check_gate
 from .parts import CONTRACTS as CONTRACTS
@@ -21,7 +23,9 @@ __all__ = [
     "CONTRACTS",
     "ContractError",
     "Promises",
+    "attacked_model",
     "check",
+    "check_adversary",
     "check_augmenter",
     "check_config",
     "check_dataset",

@@ -25,6 +25,7 @@ from graphcl.graph import GraphShape, fingerprint, is_symmetric
 from graphcl.methods.recipe import Recipe
 from graphcl.objectives.objective import Objective
 from graphcl.seeding import Seeds
+from graphcl.testing.attacks import check_adversary
 from graphcl.testing.channels import check_filter, check_gate
 from graphcl.testing.promises import ContractError, Promises, check_config, leaves_global_random_state, same_graph
 from graphcl.testing.views import check_augmenter
@@ -256,6 +257,7 @@ def check_dataset(spec: DatasetSpec) -> list[str]:
 CONTRACTS: dict[str, Callable[[Any], list[str]]] = {
     "methods": check_recipe,
     "augmenters": check_augmenter,
+    "adversaries": check_adversary,
     "objectives": check_objective,
     "filters": check_filter,
     "gates": check_gate,
