@@ -115,7 +115,7 @@ def _root(
 
 @app.command("ls")
 def list_parts(kind: Annotated[str | None, typer.Argument(metavar="[KIND]")] = None, as_json: Json = False) -> None:
-    """List the parts of a kind: methods, augmenters, adversaries, objectives, filters, gates, probes, datasets, suites."""
+    """List a kind: methods, augmenters, adversaries, objectives, filters, gates, probes, datasets, suites."""
     kinds = [*KINDS, "suites"]
     if kind is None:
         rows = [{"name": name, "entries": len(_rows(name))} for name in kinds]

@@ -8,7 +8,19 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent / "graphcl"
-PACKAGES = ["adversary", "augment", "bench", "data", "encoders", "evaluate", "methods", "objectives", "ops", "spectral", "testing"]
+PACKAGES = [
+    "adversary",
+    "augment",
+    "bench",
+    "data",
+    "encoders",
+    "evaluate",
+    "methods",
+    "objectives",
+    "ops",
+    "spectral",
+    "testing",
+]
 # the few names that everybody needs, straight below `graphcl`
 TOP = {
     "_version": ["__version__"],

@@ -1,8 +1,8 @@
 """What an adversary is: hyper-parameters that turn a graph and a loss into a graph where the loss is higher.
 
 It sees a closure from a graph to a number and nothing behind it, so that one adversary serves training, evasion and
-poisoning alike. It takes gradients of its own inputs only: parameters, their ``.grad``, modes and statistics of whatever
-stands behind the closure stay as they are (the closure's own business is which mode that is).
+poisoning alike. It takes gradients of its own inputs only: parameters, their ``.grad``, modes and statistics of what
+stands behind the closure stay as they are (which mode that is, is the closure's own business).
 """
 
 import copy
@@ -22,8 +22,8 @@ from graphcl.graph import check_graph
 __all__ = ["Adversary", "Loss", "gradient_of", "value_of"]
 
 Loss: TypeAlias = Callable[[Data], Tensor]
-"""From a graph to what the adversary raises, a scalar. On the way the graph has an ``edge_weight`` that gradients flow to,
-in [0, 1]: what is there in part. The value has to be the same whenever it is asked for."""
+"""From a graph to what the adversary raises, a scalar. On the way the graph has an ``edge_weight`` in [0, 1] that
+gradients flow to: what is there in part. The value has to be the same whenever it is asked for."""
 
 
 class Adversary(Config):

@@ -55,7 +55,7 @@ class EdgeSpace:
         edges = data.edge_index
         if not is_undirected(edges):
             raise DataError(f"{name}: data.edge_index is directed; add the other directions with T.ToUndirected()")
-        if budget.nodes is not None and budget.nodes and not (0 <= min(budget.nodes) and max(budget.nodes) < n):
+        if budget.nodes is not None and budget.nodes and not (min(budget.nodes) >= 0 and max(budget.nodes) < n):
             raise RequestError(f"{name}: budget.nodes goes beyond the {n} nodes of the graph (0..{n - 1})")
         low, high = edges.min(0).values, edges.max(0).values
         single = low * n + high

@@ -119,7 +119,9 @@ def _flip_at_random(
         found = torch.cat([found, codes[draw_order(codes.numel(), generator=generator, device=device)]])
     # what is wanted of each kind first, and more of one where the other gave out
     least = total - min(joined, found.numel())
-    ranked = torch.cat([found[:joined], parted[:least], found[joined:] if space.budget.edits != "remove" else found[:0]])
+    ranked = torch.cat(
+        [found[:joined], parted[:least], found[joined:] if space.budget.edits != "remove" else found[:0]]
+    )
     return space.flipped(space.within(ranked, total))
 
 

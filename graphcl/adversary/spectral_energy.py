@@ -29,8 +29,8 @@ class SpectralEnergy(Adversary):
     .. math:: \max_{G', X'} \; \ell(G', X') \pm \eta\, R(X', L'), \qquad
         R(X, L) = \frac{\operatorname{tr}(X^\top L X)}{\operatorname{tr}(X^\top X)}
 
-    Edges come first (`Prbcd`), then the features (`FeaturePgd`), each within its part of the budget. What is returned is
-    no worse for the loss itself than the graph as it was.
+    Edges come first (`Prbcd`), then the features (`FeaturePgd`), each within its part of the budget. What is returned
+    is no worse for the loss itself than the graph as it was.
 
     Args:
         budget: of the edges, and of the features by ``linf`` or ``l2``.
@@ -45,8 +45,8 @@ class SpectralEnergy(Adversary):
         DataError: a graph whose edges cannot be flipped (see `Adversary`).
 
     Reference:
-        The adversary of ASPECT-S (Li et al., arXiv 2604.01878), of which the Rayleigh quotient is public and the rest is
-        not; which sign is meant is not said either, hence ``band``.
+        The adversary of ASPECT-S (Li et al., arXiv 2604.01878), of which the Rayleigh quotient is public and the rest
+        is not; which sign is meant is not said either, hence ``band``.
 
     Example:
         >>> g = Data(x=torch.tensor([[1.0], [1.0], [-1.0]]), edge_index=torch.tensor([[0, 1], [1, 0]]))

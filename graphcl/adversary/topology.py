@@ -6,10 +6,11 @@
 | `Prbcd` | a block of pairs at a time (any graph) | the same; what matters of a block stays in it |
 | `Grbcd` | a block of pairs at a time (any graph) | the largest entries of the gradient, some in each round |
 
-How much of a pair is flipped, p in [0, 1], is the weight of a new edge, and one less the weight of one that is there. The
-sum of p is kept at the budget by projection; for good are then flipped the pairs with the largest p, or a draw with these
-probabilities, whichever raises the loss most. A graph without any flip is among those compared. On a very small graph
-(`SEARCHED` pairs), where a gradient says little of whole flips, they are then exchanged one by one as long as that helps.
+How much of a pair is flipped, p in [0, 1], is the weight of a new edge, and one less the weight of one that is there.
+The sum of p is kept at the budget by projection; for good are then flipped the pairs with the largest p, or a draw with
+these probabilities, whichever raises the loss most. A graph without any flip is among those compared. On a very small
+graph (`SEARCHED` pairs), where a gradient says little of whole flips, they are then exchanged one by one as long as
+that helps.
 """
 
 from collections.abc import Callable
@@ -191,7 +192,7 @@ class PgdTopology(_Relaxed):
 
 @dataclass(frozen=True)
 class Prbcd(_Relaxed):
-    r"""Projected randomised block coordinate ascent: a block of random pairs at a time, so that any graph can be attacked.
+    r"""Projected randomised block coordinate ascent: a block of random pairs at a time, for graphs of any size.
 
     .. math:: p_b \leftarrow \Pi\Big(p_b + \frac{\eta}{\sqrt{t}} \frac{\nabla_{p_b} \ell}{g}\Big), \qquad
         b \leftarrow \{i \in b : p_i > 0\} \cup \text{new pairs}
@@ -252,7 +253,7 @@ class Prbcd(_Relaxed):
 
 @dataclass(frozen=True)
 class Grbcd(Adversary):
-    r"""Greedy randomised block coordinate ascent: in each round the largest entries of the gradient are flipped for good.
+    r"""Greedy randomised block coordinate ascent: each round flips where the gradient is largest, for good.
 
     .. math:: F \leftarrow F \cup \mathrm{top}_{B / R} \big( \nabla_p \ell \,|_{p = 0} \big)
 

@@ -1,6 +1,7 @@
 """What an attack on an embedding and its probe raises, and how a score under attack is summed up."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -29,9 +30,7 @@ def margins(logits: Tensor, y: Tensor) -> Tensor:
     return others.amax(1) - own[:, 0]
 
 
-def evasion_loss(
-    logits: Callable[[Data], Tensor], data: Data, y: Tensor, rows: Tensor
-) -> Callable[[Data], Tensor]:
+def evasion_loss(logits: Callable[[Data], Tensor], data: Data, y: Tensor, rows: Tensor) -> Callable[[Data], Tensor]:
     r"""What an attack at test time raises: margins of wrong answers, each counting no more than it can.
 
     .. math:: \ell(G) = \frac{1}{|V|} \sum_{v \in V} \tanh\frac{m_v(G)}{s}, \qquad
@@ -87,5 +86,5 @@ def area_under_curve(scores: Mapping[float, float] | Sequence[tuple[float, float
     points = sorted(dict(scores).items())
     if len(points) < 2:
         raise DataError("the area under a curve needs scores at two strengths at least")
-    area = sum((b - a) * (s + t) / 2 for (a, s), (b, t) in zip(points, points[1:], strict=False))
+    area = sum((b - a) * (s + t) / 2 for (a, s), (b, t) in pairwise(points))
     return area / (points[-1][0] - points[0][0])

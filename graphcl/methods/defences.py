@@ -53,10 +53,11 @@ def robust_smooth(
 ) -> Tensor:
     r"""Features smoothed along the graph and along that of their own nearest neighbours, in one space.
 
-    .. math:: H = w\, \nu\big(\hat A_{kNN}^2 \tilde X\big) + (1 - w)\, \nu\big(\alpha (I - (1 - \alpha) \hat A)^{-1} X\big)
+    .. math:: H = w\, \nu\big(\hat A_{kNN}^2 \tilde X\big)
+        + (1 - w)\, \nu\big(\alpha (I - (1 - \alpha) \hat A)^{-1} X\big)
 
-    with :math:`\nu` rows scaled to length 1 and :math:`\tilde X` of `idf_weighted`. Side by side in place of the sum the
-    two would be columns that a classifier trusts one by one, and an attacked training node misleads it in one of them.
+    with :math:`\nu` rows scaled to length 1 and :math:`\tilde X` of `idf_weighted`. Side by side in place of the sum
+    the two would be columns that a classifier trusts one by one, and an attacked training node misleads it in one.
 
     Args:
         x: ``[N, F]``.

@@ -91,8 +91,8 @@ class SupervisedGcnJaccard(SupervisedGcn):
         threshold: edges whose ends have a Jaccard index of their features up to this are left out.
 
     Reference:
-        Wu et al., Adversarial examples for graph data: deep insights into attack and defense, IJCAI 2019, section 4. The
-        threshold is that of Jin et al., KDD 2020, who tuned it among 0.01 to 0.1.
+        Wu et al., Adversarial examples for graph data: deep insights into attack and defense, IJCAI 2019, section 4.
+        Jin et al., KDD 2020, tuned the threshold among 0.01 to 0.1.
 
     Example:
         >>> SupervisedGcnJaccard().threshold

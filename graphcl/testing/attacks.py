@@ -1,5 +1,7 @@
 """The contract of adversaries."""
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -96,7 +98,7 @@ def check_adversary(adversary: Adversary) -> list[str]:
             _check_outcome(promises, graph, out, budget)
             values.append(float(loss(out).detach()))
         promises.require(same_graph(graph, before), "the graph is never changed")
-        silent = leaves_global_random_state(lambda attacked=attacked: attacked(budgets[1]))
+        silent = leaves_global_random_state(partial(attacked, budgets[1]))
         promises.require(silent, "with a generator the global random state is left alone")
         promises.require(same_graph(attacked(budgets[2]), attacked(budgets[2])), "the same seed gives the same bits")
         untouched = all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
@@ -107,7 +109,9 @@ def check_adversary(adversary: Adversary) -> list[str]:
         if not adversary.blind:
             promises.require(values[0] <= values[1] <= values[2], "a larger budget raises the loss further", values)
             chance = max(_by_chance(graph, loss, budgets[2], number) for number in range(_RANDOM))
-            promises.require(values[2] >= chance, f"does no worse than the best of {_RANDOM} by chance", (values, chance))
+            promises.require(
+                values[2] >= chance, f"does no worse than the best of {_RANDOM} by chance", (values, chance)
+            )
     _check_refusals(promises, adversary, graph, loss)
     return promises.kept
 
@@ -137,7 +141,9 @@ def _by_chance(graph: Data, loss: Loss, budget: Budget, number: int) -> float:
 
 
 def _check_refusals(promises: Promises, adversary: Adversary, graph: Data, loss: Loss) -> None:
-    attempts = [(Batch.from_data_list([graph, graph]), loss, DataError, "a batch is refused")]
+    attempts: list[tuple[Data, Loss | None, type[Exception], str]] = [
+        (Batch.from_data_list([graph, graph]), loss, DataError, "a batch is refused")
+    ]
     if adversary.on_edges:
         directed, weighted = graph.clone(), graph.clone()
         directed.edge_index = graph.edge_index[:, graph.edge_index[0] < graph.edge_index[1]]

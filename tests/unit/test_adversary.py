@@ -38,7 +38,9 @@ def generator(seed=0):
 
 def path(n=5):
     ends = torch.arange(n - 1)
-    return Data(x=torch.ones(n, 1), edge_index=torch.cat([torch.stack([ends, ends + 1]), torch.stack([ends + 1, ends])], 1))
+    return Data(
+        x=torch.ones(n, 1), edge_index=torch.cat([torch.stack([ends, ends + 1]), torch.stack([ends + 1, ends])], 1)
+    )
 
 
 def test_a_budget_counts_undirected_edges_and_leaves_loops_out():
@@ -92,9 +94,7 @@ def test_flipping_for_good_is_the_end_of_flipping_in_part():
     codes = space.drawn(50, generator())
     whole, part = space.flipped(codes), space.relaxed(codes, torch.ones(codes.numel()))
     assert torch.equal(space.between(whole), codes)
-    assert torch.allclose(
-        model(whole.x, whole.edge_index), model(part.x, part.edge_index, part.edge_weight), atol=1e-5
-    )
+    assert torch.allclose(model(whole.x, whole.edge_index), model(part.x, part.edge_index, part.edge_weight), atol=1e-5)
 
 
 def test_self_loops_stay_where_they_are():
@@ -311,7 +311,9 @@ def test_the_contract_catches(broken, promise):
 
 
 def test_every_adversary_is_listed():
-    assert {"prbcd", "grbcd", "pgd-topology", "dice", "random-flips", "feature-pgd", "spectral-energy"} <= set(entries("adversaries"))
+    assert {"prbcd", "grbcd", "pgd-topology", "dice", "random-flips", "feature-pgd", "spectral-energy"} <= set(
+        entries("adversaries")
+    )
 
 
 def test_a_saturated_defence_is_broken_by_a_loss_that_does_not_saturate():
