@@ -19,6 +19,7 @@ __all__ = [
     "MissingExtraError",
     "RequestError",
     "RunFailedError",
+    "UnfollowedError",
     "UnknownNameError",
 ]
 
@@ -45,6 +46,10 @@ class UnknownNameError(RequestError):
         guess = f" did you mean '{close[0]}'?" if close else ""
         listed = ", ".join(names) if names else "none"
         super().__init__(f"unknown {kind} '{name}':{guess} Known: {listed}{hint}")
+
+
+class UnfollowedError(RequestError):
+    """A loss whose gradient does not reach what an adversary would change."""
 
 
 class EmbeddingError(RequestError):

@@ -8,15 +8,18 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from graphcl.bench.attack import Attack
 from graphcl.bench.bias import bias_section, legacy_bias
 from graphcl.bench.fidelity import compare_with_published
 from graphcl.bench.ranks import LEVELS, rank_section
 from graphcl.bench.report import PROBELESS, Report, summarise
+from graphcl.bench.robustness import robustness_sections
 from graphcl.bench.run import Record
 from graphcl.bench.section import Section
 from graphcl.bench.store import Store
 from graphcl.bench.suite import Suite, suites
 from graphcl.catalogue import entries
+from graphcl.config import decode
 from graphcl.data.loading import find_dataset
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
@@ -51,7 +54,7 @@ def _chapter(name: str, records: list[Record]) -> str:
     suite = suites().get(name)
     about = f"{suite.description}.\n" if suite is not None else ""
     tables = [_table(report, probe) for probe in sorted({column.probe for column in report.columns}, key=_usual_first)]
-    sections = [report.costs(), _not_run(suite, report, records)]
+    sections = [*robustness_sections(report), report.costs(), _not_run(suite, report, records)]
     written = [section.markdown() for section in sections if section is not None]
     return "\n".join([f"## {name}", "", about, *tables, *written])
 
@@ -77,6 +80,9 @@ def _not_run(suite: Suite | None, report: Report, records: list[Record]) -> Sect
     for run in suite.runs():
         probe = run.probe["name"]
         place = f"{run.dataset} · {run.split}" + (f" · {probe}" if probe not in ("logistic", *PROBELESS) else "")
+        if run.attack is not None:
+            attack = decode(Attack, run.attack)
+            place += f" · {attack.family} {attack.strength:g}"
         wanted[place, run.method].append(run.id in done)
     missing: dict[str, list[str]] = defaultdict(list)
     for (place, method), there in wanted.items():

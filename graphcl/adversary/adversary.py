@@ -16,7 +16,7 @@ from torch_geometric.data import Batch, Data
 
 from graphcl.adversary.budget import Budget
 from graphcl.config import Config
-from graphcl.errors import DataError, RequestError
+from graphcl.errors import DataError, RequestError, UnfollowedError
 from graphcl.graph import check_graph
 
 __all__ = ["Adversary", "Loss", "gradient_of", "value_of"]
@@ -86,7 +86,8 @@ def gradient_of(loss: Loss, data: Data, leaf: Tensor, name: str) -> tuple[float,
     """The loss, and its gradient with respect to ``leaf``, from which ``data`` was made.
 
     Raises:
-        RequestError: the loss does not depend on it, or is no scalar.
+        UnfollowedError: the loss does not depend on it.
+        RequestError: it is no scalar.
     """
     value = loss(data)
     if not isinstance(value, Tensor) or value.dim():
@@ -94,7 +95,7 @@ def gradient_of(loss: Loss, data: Data, leaf: Tensor, name: str) -> tuple[float,
         raise RequestError(f"the loss that the adversary was to raise is {shape}; make it a scalar tensor")
     found = torch.autograd.grad(value, leaf, allow_unused=True)[0] if value.requires_grad else None
     if found is None:
-        raise RequestError(
+        raise UnfollowedError(
             f"the loss does not depend on {name}: an encoder that ignores it (or a step that cuts the gradient) cannot "
             "be attacked through it; take a random adversary, or attack another model and carry the graph over"
         )

@@ -62,7 +62,7 @@ class SpectralEnergy(Adversary):
     weight: NonNegative = 1.0
     steps: Size = 20
     rate: Positive = 0.2
-    block: Size = 100_000
+    block: Size = 20_000
 
     def perturb(self, data: Data, loss: Loss, generator: torch.Generator | None) -> Data:
         """Attack in each band that is asked for, with the same draws, and compare by the loss."""

@@ -1,5 +1,10 @@
 """Written by tools/stubs.py; do not edit."""
 
+from .attack import Attack as Attack
+from .attack import Victim as Victim
+from .attack import attacked_graph as attacked_graph
+from .attack import poisoned as poisoned
+from .attack import undirected as undirected
 from .bias import Bias as Bias
 from .bias import bias_section as bias_section
 from .bias import legacy_bias as legacy_bias
@@ -31,6 +36,10 @@ from .report import Report as Report
 from .report import by_metric as by_metric
 from .report import records_below as records_below
 from .report import summarise as summarise
+from .robustness import Curve as Curve
+from .robustness import Family as Family
+from .robustness import curves as curves
+from .robustness import robustness_sections as robustness_sections
 from .run import LEGACY_EVERY as LEGACY_EVERY
 from .run import Record as Record
 from .run import Run as Run
@@ -38,6 +47,7 @@ from .run import Trained as Trained
 from .run import Watch as Watch
 from .run import execute as execute
 from .run import nested as nested
+from .run import preset_for as preset_for
 from .runner import pending as pending
 from .runner import run_all as run_all
 from .section import Section as Section
@@ -48,11 +58,14 @@ from .suite import find_suite as find_suite
 from .suite import suites as suites
 
 __all__ = [
+    "Attack",
     "Bias",
     "Cell",
     "Clock",
     "Column",
     "Comparison",
+    "Curve",
+    "Family",
     "Fidelity",
     "LEGACY_EVERY",
     "LEVELS",
@@ -71,11 +84,14 @@ __all__ = [
     "Task",
     "Trained",
     "Verdict",
+    "Victim",
     "Watch",
+    "attacked_graph",
     "bias_section",
     "by_metric",
     "compare_with_published",
     "critical_difference",
+    "curves",
     "environment",
     "execute",
     "explained_misses",
@@ -85,13 +101,17 @@ __all__ = [
     "peak_memory",
     "pending",
     "plain_figure",
+    "poisoned",
+    "preset_for",
     "published_figures",
     "published_section",
     "rank",
     "rank_section",
     "read_figures",
     "records_below",
+    "robustness_sections",
     "run_all",
     "suites",
     "summarise",
+    "undirected",
 ]

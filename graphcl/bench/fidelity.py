@@ -341,6 +341,8 @@ def compare_with_published(
     seen: set[PublishedFigure] = set()
     wanted = {method_of(row) for row in report.rows} if methods is None else set(methods)
     for (row, column), cell in sorted(report.cells.items(), key=lambda item: (item[0][0], item[0][1].key)):
+        if column.attack:
+            continue
         if not cell.values:
             continue
         about = [figure for figure in known if (figure.method, figure.dataset) == (method_of(row), column.dataset)]

@@ -11,6 +11,7 @@ from graphcl.bench.bias import bias_section, legacy_bias
 from graphcl.bench.fidelity import Fidelity, compare_with_published
 from graphcl.bench.ranks import LEVELS, rank, rank_section
 from graphcl.bench.report import Report, summarise
+from graphcl.bench.robustness import robustness_sections
 from graphcl.bench.run import Record
 from graphcl.bench.section import Section
 
@@ -19,7 +20,7 @@ __all__ = ["Page"]
 
 @dataclass(frozen=True)
 class Page:
-    """A report with its sections: beaten by a control, ranks, costs, bias of selection on test, published numbers.
+    """A report with its sections: beaten by a control, ranks, curves under attack, costs, bias, published numbers.
 
     Args:
         report: the table.
@@ -45,6 +46,7 @@ class Page:
         made = [
             self.report.beaten_by_controls(),
             *(rank_section(self.report, level) for level in LEVELS),
+            *robustness_sections(self.report),
             self.report.costs(),
             bias_section(self.report, legacy_bias(self.report)),
             *(self.fidelity.sections if self.fidelity is not None else []),

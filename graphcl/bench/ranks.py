@@ -102,7 +102,7 @@ def rank(report: Report, probe: str | None = None, level: str = "node") -> Ranki
     Returns:
         The ranking, or ``None`` with fewer than three rows on three data sets.
     """
-    honest = [column for column in report.columns if column.protocol == "honest" and _level(column) == level]
+    honest = [column for column in report.columns if _is_plain(column) and _level(column) == level]
     if probe is None:
         probes = [column.probe for column in honest]
         probe = max(sorted(set(probes)), key=probes.count, default=None)
@@ -137,6 +137,12 @@ def rank(report: Report, probe: str | None = None, level: str = "node") -> Ranki
         difference,
         groups,
     )
+
+
+def _is_plain(column: Column) -> bool:
+    """Whether a column is honest and of a graph that nobody attacked."""
+    spec = entries("datasets").get(column.dataset)
+    return column.protocol == "honest" and not column.attack and (spec is None or spec.poison is None)
 
 
 def _level(column: Column) -> str:

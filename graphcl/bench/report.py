@@ -1,7 +1,7 @@
 """From records to a table: means with 95 % intervals, what is inside the noise, controls always in sight."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -10,11 +10,12 @@ import numpy as np
 from rich.table import Table
 from scipy import stats
 
-from graphcl.bench.run import Record
+from graphcl.bench.attack import Attack
+from graphcl.bench.run import Record, preset_for
 from graphcl.bench.section import Section
 from graphcl.bench.store import Store
 from graphcl.catalogue import entries
-from graphcl.config import encode
+from graphcl.config import decode, encode
 from graphcl.errors import RequestError
 
 __all__ = ["PROBELESS", "Cell", "Column", "Report", "by_metric", "records_below", "summarise"]
@@ -35,18 +36,22 @@ class Column:
     protocol: str
     fingerprint: str
     probe: str = "logistic"
+    attack: str = ""
+    strength: float = 0.0
 
     @property
-    def key(self) -> tuple[str, ...]:
+    def key(self) -> tuple[str | float, ...]:
         """The order of columns."""
-        return self.protocol, self.dataset, self.split, self.probe, self.metric, self.fingerprint
+        place = self.protocol, self.dataset, self.split, self.probe, self.metric, self.fingerprint
+        return (*place, self.attack, self.strength)
 
     @property
     def title(self) -> str:
         """The column's head."""
         flag = "\nLEGACY (selected on test)" if self.protocol == "legacy" else ""
         other = f"\nprobe {self.probe}" if self.probe != "logistic" else ""
-        return f"{self.dataset}\n{self.split}\n{self.metric}{other}{flag}"
+        attacked = f"\n{self.attack} {self.strength:g}" if self.attack else ""
+        return f"{self.dataset}\n{self.split}\n{self.metric}{other}{attacked}{flag}"
 
 
 @dataclass(frozen=True)
@@ -333,7 +338,7 @@ def summarise(records: Iterable[Record]) -> Report:
         rows[row] = recipes[run["method"]].kind() if run["method"] in recipes else "method"
         fitting = [column for column in columns if _belongs(record, column)]
         if record["status"] != "ok" and not fitting:
-            fitting = [Column(run["dataset"], run["split"], "acc", run["protocol"], "?", _probe(run))]
+            fitting = [Column(run["dataset"], run["split"], "acc", run["protocol"], "?", _probe(run), *_attack(run))]
         for column in fitting:
             if _replaces(record, outcomes.get((row, column, run["seed"]))):
                 outcomes[row, column, run["seed"]] = record
@@ -449,10 +454,10 @@ def _columns(records: Iterable[Record]) -> set[Column]:
     """The columns that scores open; rows without a probe of their own open one only where nothing else does."""
     done = [record for record in records if record["status"] == "ok"]
     probed = {_column(record) for record in done if record["run"]["probe"]["name"] not in PROBELESS}
-    places = {(column.dataset, column.split, column.protocol, column.fingerprint) for column in probed}
+    places = {replace(column, probe="") for column in probed}
     for record in done:
         column = _column(record)
-        if (column.dataset, column.split, column.protocol, column.fingerprint) not in places:
+        if replace(column, probe="") not in places:
             probed.add(column)
     return probed
 
@@ -460,14 +465,29 @@ def _columns(records: Iterable[Record]) -> set[Column]:
 def _column(record: Record) -> Column:
     run = record["run"]
     return Column(
-        run["dataset"], run["split"], record["metric"], run["protocol"], record["dataset"]["fingerprint"], _probe(run)
+        run["dataset"],
+        run["split"],
+        record["metric"],
+        run["protocol"],
+        record["dataset"]["fingerprint"],
+        _probe(run),
+        *_attack(run),
     )
+
+
+def _attack(run: Mapping[str, Any]) -> tuple[str, float]:
+    """What is done to the graph, and how much of it."""
+    if not run.get("attack"):
+        return "", 0.0
+    attack = decode(Attack, run["attack"])
+    return attack.family, attack.strength
 
 
 def _belongs(record: Record, column: Column) -> bool:
     """Whether a record counts in a column; some rows have no probe, and a failed run no content to differ in."""
     run = record["run"]
     same = (run["dataset"], run["split"], run["protocol"]) == (column.dataset, column.split, column.protocol)
+    same = same and _attack(run) == (column.attack, column.strength)
     content = record["status"] != "ok" or record["dataset"]["fingerprint"] == column.fingerprint
     return same and content and (run["probe"]["name"] in PROBELESS or _probe(run) == column.probe)
 
@@ -490,7 +510,7 @@ def _row(run: dict[str, Any], recipes: dict[str, Any]) -> str:
     if name not in recipes:
         return name
     recipe, settings = recipes[name], _flat(run["settings"])
-    changed = _changed(settings, recipe, run["dataset"])
+    changed = _changed(settings, recipe, preset_for(recipe, run["dataset"]))
     if not changed:
         return name
     for preset in recipe.presets:

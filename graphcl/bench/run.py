@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphcl.bench.attack import Attack, Victim, attacked_graph, poisoned, undirected
 from graphcl.bench.measure import Clock, environment, peak_memory
-from graphcl.catalogue import find
+from graphcl.catalogue import entries, find
 from graphcl.config import decode, digest, encode, parse_setting
 from graphcl.data.loading import find_dataset, labels, load, split_names
 from graphcl.data.spec import DatasetSpec, Graphs
@@ -23,14 +24,14 @@ from graphcl.errors import GraphclError, RequestError, RunFailedError, UnknownNa
 from graphcl.evaluate.clusters import clustering
 from graphcl.evaluate.diagnostics import diagnose
 from graphcl.evaluate.probes import Metric, Probe, selection_score, selections
-from graphcl.evaluate.scoring import Scores, count_classes, score, score_outputs
+from graphcl.evaluate.scoring import Scores, count_classes, fit_probe, score, score_outputs
 from graphcl.graph import fingerprint
 from graphcl.methods.recipe import Recipe
 from graphcl.plan import Plan
 from graphcl.seeding import Seeds
 from graphcl.train import Step, Training, embedding, start
 
-__all__ = ["LEGACY_EVERY", "Record", "Run", "Trained", "Watch", "execute", "nested"]
+__all__ = ["LEGACY_EVERY", "Record", "Run", "Trained", "Watch", "execute", "nested", "preset_for"]
 
 Record = dict[str, Any]
 Watch = Callable[[Step, Plan], None]
@@ -88,6 +89,7 @@ class Run:
         settings: every hyper-parameter of the recipe, resolved.
         probe: name and every setting of the probe.
         protocol: ``honest``, or the flagged ``legacy``.
+        attack: what is done to the graph (`graphcl.bench.attack.Attack`), every setting of it; ``None`` is nothing.
     """
 
     method: str
@@ -97,6 +99,7 @@ class Run:
     settings: Mapping[str, Any] = field(hash=False)
     probe: Mapping[str, Any] = field(hash=False)
     protocol: Protocol = "honest"
+    attack: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @classmethod
     def of(
@@ -109,6 +112,7 @@ class Run:
         protocol: str = "honest",
         probe: str | None = None,
         preset: str | None = None,
+        attack: Mapping[str, Any] | None = None,
     ) -> Self:
         """Resolve names and settings; whatever is wrong with the request is refused here, before any work.
 
@@ -121,6 +125,7 @@ class Run:
             protocol: ``honest`` or ``legacy``.
             probe: catalogue name; ``None`` takes the standard one.
             preset: whose settings to take (``cora-wide``); ``None`` takes those for the data set.
+            attack: fields of `graphcl.bench.attack.Attack`.
         """
         if protocol not in _RULES:
             raise UnknownNameError("protocol", protocol, _RULES)
@@ -136,7 +141,7 @@ class Run:
             )
         if preset is not None and preset not in recipe_class.presets:
             raise UnknownNameError(f"preset of {method}", preset, recipe_class.presets)
-        recipe = recipe_class.preset(preset or dataset, changes)
+        recipe = recipe_class.preset(preset or preset_for(recipe_class, dataset), changes)
         if spec.level not in recipe.levels:
             raise RequestError(
                 f"{method} embeds {' and '.join(recipe.levels)}s and {dataset} is a set at {spec.level} level; "
@@ -164,6 +169,7 @@ class Run:
             settings=encode(recipe),
             probe={"name": "none"} if recipe.supervised else {"name": name, **encode(made)},
             protocol="legacy" if protocol == "legacy" else "honest",
+            attack=None if attack is None else _resolved(attack, spec, protocol),
         )
 
     @property
@@ -184,7 +190,10 @@ class Run:
         if self.protocol == "legacy" or find("methods", self.method).supervised:
             return self.id
         own = asdict(self)
-        return digest(_without_none({key: own[key] for key in ("method", "dataset", "seed", "settings", "protocol")}))
+        of_training = {key: own[key] for key in ("method", "dataset", "seed", "settings", "protocol")}
+        if self.attack is not None and self.attack["when"] == "poisoning":
+            of_training["attack"] = own["attack"]
+        return digest(_without_none(of_training))
 
     def recipe(self) -> Recipe:
         """The recipe these settings describe."""
@@ -194,6 +203,21 @@ class Run:
         """The probe these settings describe."""
         cls = find("probes", self.probe["name"])
         return decode(cls, {name: value for name, value in self.probe.items() if name != "name"})
+
+
+def preset_for(recipe: type[Recipe], dataset: str) -> str:
+    """Whose settings a recipe takes on a data set: its own, or those of the data set it is made of."""
+    spec = entries("datasets").get(dataset)
+    return spec.kin if spec is not None and spec.kin and dataset not in recipe.presets else dataset
+
+
+def _resolved(attack: Mapping[str, Any], spec: DatasetSpec, protocol: str) -> dict[str, Any]:
+    made = Attack.of(attack)
+    if spec.level != "node":
+        raise RequestError(f"{spec.name} is a set of graphs, and attacks are made on one; choose one at node level")
+    if protocol == "legacy":
+        raise RequestError("the legacy protocol picks epochs on test, and attacks nothing; leave one of the two out")
+    return encode(made)
 
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,6 +239,7 @@ class Trained:
     run_id: str
     embedding: Tensor | None
     about: Record | None = None
+    trained: Training | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     peak: Mapping[str, float] = field(default_factory=dict)
     failure: str | None = None
@@ -305,14 +330,20 @@ def _describe_embedding(run: Run, record: Record, kept: list[Trained]) -> None:
 
 
 def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained]) -> Record:
-    graphs, split = load(run.dataset, run.split, run.seed)
+    clean, split = load(run.dataset, run.split, run.seed)
     spec = find_dataset(run.dataset)
-    recipe, y = run.recipe(), labels(graphs)
+    recipe, y = run.recipe(), labels(clean)
+    attack = None if run.attack is None else decode(Attack, run.attack)
+    graphs = clean
+    if attack is not None and attack.when == "poisoning":
+        graphs = poisoned(attack, clean, Seeds(run.seed).torch("attack"))
     clock.lap("load")
+    evading = attack is not None and attack.when == "evasion"
     epoch: int | str | None = None
     extra: Record = {}
+    victims: list[Victim] = []
     if recipe.supervised:
-        scores = _supervised(run, recipe, graphs, split, spec.metric, watch, clock)
+        scores, victims = _supervised(run, recipe, graphs, split, spec.metric, watch, clock)
         probe_used: Record = {"probe": "none", "rule": "class scores of the model itself"}
     else:
         probe = run.make_probe()
@@ -333,12 +364,16 @@ def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained]) -
             if kept[0].embedding is None:
                 raise RunFailedError(kept[0].failure or "the training failed")
             scores, extra = _scored_once(run, kept[0].embedding, y, split, spec.metric, scored, clock)
+            victims = _probed_victims(run, recipe, kept[0], graphs, y, split, spec.metric) if evading else []
+    if attack is not None and evading:
+        scores, extra["attack"] = _evaded(run, attack, victims, scores, y, split, spec.metric)
+        clock.lap("attack")
     return {
         **extra,
         "metrics": scores.metrics,
         "metrics_per_split": scores.per_split,
         "metric": spec.metric,
-        "dataset": _describe_data(spec, graphs),
+        "dataset": _describe_data(spec, clean),
         "split": {
             "name": split.name,
             "digest": split.digest,
@@ -404,7 +439,7 @@ def _train(run: Run, recipe: Recipe, graphs: Graphs, watch: Watch | None, clock:
         return Trained(run.training, run.id, None, failure=str(error))
     clock.lap("embed")
     spent = {name: value for name, value in clock.parts().items() if name in ("train", "embed")}
-    return Trained(run.training, run.id, h, seconds=spent)
+    return Trained(run.training, run.id, h, trained=training, seconds=spent)
 
 
 def _described(h: Tensor, graphs: Graphs, seed: int) -> Record:
@@ -422,13 +457,13 @@ def _described(h: Tensor, graphs: Graphs, seed: int) -> Record:
 
 def _supervised(
     run: Run, recipe: Recipe, graphs: Graphs, split: Split, metric: Metric, watch: Watch | None, clock: Clock
-) -> Scores:
+) -> tuple[Scores, list[Victim]]:
     """Train a supervised reference on every triple of a split; labels outside train are not in what it is given."""
     if not isinstance(graphs, Data):
         raise RequestError(f"{run.method} learns from the labels of nodes; choose a data set at node level")
     y = labels(graphs)
     classes = count_classes(y, split)
-    outputs, chosen = [], []
+    outputs, chosen, victims = [], [], []
     for selection in selections(y, split, Seeds(run.seed).torch("folds")):
         fit, judged = selection.pairs[0]
         seen = graphs.__copy__()
@@ -438,7 +473,7 @@ def _supervised(
         seen.val_mask = seen.test_mask = None
         training = start(recipe, seen, run.seed, classes)
         best = {"score": -1.0, "epoch": 0}
-        output = None
+        output, state = None, None
         for step in training.steps:
             if watch is not None:
                 watch(step, recipe.plan)
@@ -446,10 +481,77 @@ def _supervised(
             value = float(selection_score(now[judged], selection.labels[judged], metric))
             if value > best["score"]:
                 best, output = {"score": value, "epoch": step.epoch}, now
+                state = {name: tensor.clone() for name, tensor in training.method.state_dict().items()}
+        if state is not None:
+            training.method.load_state_dict(state)
+        victims.append(Victim(recipe, training.method, _as_it_is, undirected(graphs)))
         outputs.append(embedding(training.method, training.data) if output is None else output)
         chosen.append(best)
         clock.lap("train")
-    return score_outputs(outputs, y, split, metric, chosen)
+    return score_outputs(outputs, y, split, metric, chosen), victims
+
+
+def _as_it_is(scores: Tensor) -> Tensor:
+    return scores
+
+
+def _probed_victims(
+    run: Run, recipe: Recipe, trained: Trained, graphs: Graphs, y: Tensor, split: Split, metric: Metric
+) -> list[Victim]:
+    """A trained method with the probe of each triple, fitted on the graph that it was trained on."""
+    assert trained.trained is not None
+    assert trained.embedding is not None
+    fitted = fit_probe(trained.embedding, y, split, run.make_probe(), metric, run.seed)
+    graph = undirected(graphs)
+    return [Victim(recipe, trained.trained.method, one.logits, graph) for one in fitted]
+
+
+def _surrogates(run: Run, name: str, graphs: Graphs, split: Split, metric: Metric) -> list[Victim]:
+    """A supervised reference for each triple, trained once for all that it stands in for."""
+    key = digest({"surrogate": name, "dataset": run.dataset, "split": split.digest, "seed": run.seed})
+    if key not in _SURROGATES:
+        recipe_class: type[Recipe] = find("methods", name)
+        recipe = recipe_class.preset(preset_for(recipe_class, run.dataset))
+        while len(_SURROGATES) >= _SURROGATES_AT_MOST:
+            del _SURROGATES[next(iter(_SURROGATES))]
+        _SURROGATES[key] = _supervised(run, recipe, graphs, split, metric, None, Clock())[1]
+    return _SURROGATES[key]
+
+
+_SURROGATES: dict[str, list[Victim]] = {}
+_SURROGATES_AT_MOST = 4
+_CARRIED: dict[str, tuple[Data, Record]] = {}
+_CARRIED_AT_MOST = 64
+"""Graphs that were made without looking at what they are used against."""
+
+
+def _evaded(
+    run: Run, attack: Attack, victims: list[Victim], clean: Scores, y: Tensor, split: Split, metric: Metric
+) -> tuple[Scores, Record]:
+    """The scores on a graph changed against each triple's encoder and probe, and how it was changed."""
+    graph = victims[0].graph
+    followed = victims
+    if attack.surrogate:
+        followed = _surrogates(run, attack.surrogate, graph, split, metric)
+    outputs, told = [], []
+    for number, triple in enumerate(split):
+        generator = Seeds(run.seed).torch(f"attack/{number}")
+        args = (attack, victims[number], followed[number], y, triple.test, generator)
+        if attack.surrogate or attack.blind:
+            asked = {"attack": encode(attack), "dataset": run.dataset, "split": split.digest, "seed": run.seed}
+            key = digest({**asked, "triple": number})
+            if key not in _CARRIED:
+                while len(_CARRIED) >= _CARRIED_AT_MOST:
+                    del _CARRIED[next(iter(_CARRIED))]
+                _CARRIED[key] = attacked_graph(*args)
+            after, about = _CARRIED[key]
+        else:
+            after, about = attacked_graph(*args)
+        with torch.no_grad():
+            outputs.append(victims[number].logits(features=attack.on_features)(after).cpu())
+        told.append(about)
+    scores = score_outputs(outputs, y, split, metric, clean.chosen)
+    return scores, {"clean": clean.metrics, "triples": told}
 
 
 def _best_on_test(

@@ -1,7 +1,7 @@
 """A suite is a list of methods and data sets in a TOML file; the controls are always among the methods."""
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -50,6 +50,9 @@ class Suite(Config):
         settings: changes to the settings, by method.
         variants: further rows of a method (``[[variants.aspect]]``): each its own changes to the settings made for the
             data set, beside those of ``settings`` that it does not name.
+        attacks: further columns of every task (``[[attacks]]``): the fields of `graphcl.bench.attack.Attack`, and
+            ``edges``, ``entries``, ``linf`` or ``rates``, a list of strengths with a column for each. The graph
+            without any attack is always a column too.
         protocol: ``honest`` or ``legacy``.
         probe: catalogue name of the probe; ``""`` takes the standard one.
     """
@@ -62,6 +65,7 @@ class Suite(Config):
     seeds: Size = 5
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     variants: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
+    attacks: tuple[dict[str, Any], ...] = ()
     protocol: str = "honest"
     probe: str = ""
 
@@ -85,6 +89,7 @@ class Suite(Config):
                 raise RequestError(f"suite {self.name} has no cell of {name} there; choose other methods or data sets")
         chosen = [name for name in chosen if not methods or name in methods]
         made = []
+        attacks = [None, *(attack for listed in self.attacks for attack in _strengths(self.name, listed))]
         for task in self.tasks:
             if datasets and task.dataset not in datasets:
                 continue
@@ -99,9 +104,11 @@ class Suite(Config):
                         changes,
                         self.protocol,
                         None if recipe.supervised else task.probe or self.probe or None,
+                        attack=attack,
                     )
                     for name, recipe in here.items()
                     for changes in self._changes(name)
+                    for attack in attacks
                 ]
         # the majority class is the same run under every probe, and two tasks may share cells
         return list({run.id: run for run in made}.values())
@@ -156,6 +163,31 @@ class Suite(Config):
             if name in able and (recipes[name].standing or not task.methods or name in task.methods)
         ]
         return {name: recipes[name] for name in (*here, *added)}
+
+
+_LISTS = {
+    "edges": lambda value: {"budget": {"edges": value}},
+    "entries": lambda value: {"budget": {"edges": 0.0, "l0": value}},
+    "linf": lambda value: {"budget": {"edges": 0.0, "linf": value}},
+    "rates": lambda value: {"rate": value},
+    "stds": lambda value: {"std": value},
+}
+"""Lists of strengths, and the setting that each is of."""
+
+
+def _strengths(suite: str, listed: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The attacks that one table of a suite stands for."""
+    given = [name for name in _LISTS if name in listed]
+    if len(given) > 1:
+        raise RequestError(f"suite {suite}: an attack with {' and '.join(given)}; give strengths of one kind")
+    rest = {name: value for name, value in listed.items() if name not in _LISTS}
+    if not given:
+        return [rest]
+    values = listed[given[0]]
+    if not isinstance(values, list) or not values:
+        raise RequestError(f"suite {suite}: {given[0]} = {values!r}; give a list of strengths")
+    settings = rest.get("settings", {})
+    return [{**rest, "settings": merged(settings, _LISTS[given[0]](value))} for value in values]
 
 
 def _check_names(what: str, wanted: Iterable[str], known: Iterable[str]) -> None:

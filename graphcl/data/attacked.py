@@ -126,6 +126,7 @@ def _spec(clean: str, title: str, share: float, layout: Layout, counts: Counts, 
         if share
         else (),
         poison=Poison(f"{clean}-metattack-0", "metattack", share),
+        kin=clean,
     )
 
 

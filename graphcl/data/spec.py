@@ -119,6 +119,7 @@ class DatasetSpec:
         directed: whether edges are stored as directed.
         traps: known flaws that anybody quoting a number must know.
         poison: the attack that made this graph of another one, where one did.
+        kin: a data set whose settings serve where a recipe has none for this one.
         note: what the nodes, edges and labels are.
     """
 
@@ -138,6 +139,7 @@ class DatasetSpec:
     directed: bool = False
     traps: tuple[str, ...] = ()
     poison: Poison | None = None
+    kin: str = ""
 
     @property
     def embedded(self) -> bool:

@@ -37,6 +37,7 @@ from .robustness import margins as margins
 from .scoring import Scores as Scores
 from .scoring import accuracy as accuracy
 from .scoring import count_classes as count_classes
+from .scoring import fit_probe as fit_probe
 from .scoring import macro_f1 as macro_f1
 from .scoring import probe as probe
 from .scoring import roc_auc as roc_auc
@@ -76,6 +77,7 @@ __all__ = [
     "diagnose",
     "effective_rank",
     "evasion_loss",
+    "fit_probe",
     "frequency_profile",
     "frequency_profile_reference",
     "link_prediction",

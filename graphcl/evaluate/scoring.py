@@ -17,7 +17,7 @@ from graphcl.evaluate.logistic import LogisticProbe
 from graphcl.evaluate.probes import Fitted, Metric, Probe, selections
 from graphcl.seeding import Seeds
 
-__all__ = ["Scores", "accuracy", "count_classes", "macro_f1", "probe", "roc_auc", "score", "score_outputs"]
+__all__ = ["Scores", "accuracy", "count_classes", "fit_probe", "macro_f1", "probe", "roc_auc", "score", "score_outputs"]
 
 
 @dataclass(frozen=True)
@@ -99,15 +99,35 @@ def score(h: Tensor, y: Tensor, split: Split, probe: Probe, metric: Metric = "ac
     Raises:
         DataError: embedding, labels and split do not fit together.
     """
+    fitted = fit_probe(h, y, split, probe, metric, seed)
+    outputs = [partial(_read, one, h) for one in fitted]
+    return _measured(outputs, y, split, metric, [one.chosen for one in fitted])
+
+
+def fit_probe(h: Tensor, y: Tensor, split: Split, probe: Probe, metric: Metric = "acc", seed: int = 0) -> list[Fitted]:
+    """Fit a probe on every triple of a split, to be read on whatever embedding comes later.
+
+    Args:
+        h: embedding ``[N, D]``.
+        y: labels ``int64 [N]``, -1 for unlabelled rows.
+        split: the triples.
+        probe: how to fit and select.
+        metric: what selection maximises.
+        seed: draws the folds where selection is by cross-validation.
+
+    Returns:
+        One fitted probe for each triple.
+
+    Raises:
+        DataError: embedding, labels and split do not fit together.
+    """
     if not isinstance(h, Tensor) or not isinstance(split, Split):
         raise DataError("score takes a tensor [N, D] and a Split, as graphcl.embed and graphcl.load give them")
     if h.dim() != 2 or h.size(0) != y.numel():
         raise DataError(f"the embedding has shape {list(h.shape)}; expected [{y.numel()}, D], one row per label")
     classes = count_classes(y, split)
     visible = selections(y, split, Seeds(seed).torch("folds"))
-    fitted = probe.fit(h, visible, classes, metric)
-    outputs = [partial(_read, one, h) for one in fitted]
-    return _measured(outputs, y, split, metric, [one.chosen for one in fitted])
+    return probe.fit(h, visible, classes, metric)
 
 
 def _read(fitted: Fitted, h: Tensor, rows: Tensor) -> Tensor:

@@ -53,7 +53,11 @@ def test_the_suites_that_come_along_resolve(name):
     if "all" not in suite.methods:
         rows = {task: [*(task.methods or suite.methods)] for task in suite.tasks}
         more = sum(len(suite.variants.get(name, ())) for names in rows.values() for name in names)
-        assert len(runs) == suite.seeds * (sum(len(names) + 5 for names in rows.values()) + more)
+        cells = suite.seeds * (sum(len(names) + 5 for names in rows.values()) + more)
+        attacks = sum(
+            len(next((value for value in attack.values() if isinstance(value, list)), [0])) for attack in suite.attacks
+        )
+        assert len(runs) == cells * (1 + attacks)
     assert suite.description
     for task in suite.tasks:
         column = [run for run in runs if run.dataset == task.dataset and (not task.split or run.split == task.split)]

@@ -1,0 +1,244 @@
+"""Attacks as part of a run: on the graph that is trained on, or on the graph that a trained embedding meets.
+
+| when | the graph is changed | what is scored |
+|---|---|---|
+| ``poisoning`` | before training | encoder and probe of the changed graph |
+| ``evasion`` | after training | encoder and probe of the graph as it was, on a graph changed against them |
+
+An evasion follows the gradient of `graphcl.evaluate.evasion_loss` through encoder and probe, down to the test nodes of
+the triple that is scored. With a ``surrogate`` it follows another model and the graph is carried over: what is left of
+a defence whose own gradient leads nowhere.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphcl.adversary.adversary import Adversary
+from graphcl.adversary.random_edits import RandomFlips
+from graphcl.augment.augmenter import Augmenter
+from graphcl.catalogue import entries, find
+from graphcl.config import Config, decode, encode
+from graphcl.data.spec import Graphs
+from graphcl.errors import RequestError, RunFailedError, UnfollowedError, UnknownNameError
+from graphcl.evaluate.robustness import evasion_loss
+from graphcl.graph import symmetrised
+from graphcl.hashing import is_undirected
+from graphcl.methods.recipe import Method, Recipe
+from graphcl.ops.linear import sparse_features
+
+__all__ = ["Attack", "Victim", "attacked_graph", "poisoned", "undirected"]
+
+_STRENGTHS = ("rate", "std", "share")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attack(Config):
+    """What is done to a graph, when, and after whose gradient.
+
+    Args:
+        name: catalogue name of an adversary, or of an augmenter.
+        when: ``evasion`` or ``poisoning``.
+        surrogate: catalogue name of a supervised reference whose loss is followed; ``""`` is the method itself.
+        settings: of the adversary or augmenter, as changes to its defaults.
+    """
+
+    name: str
+    when: Literal["evasion", "poisoning"] = "evasion"
+    surrogate: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Resolve names and settings; what is wrong with them is refused here.
+
+        Raises:
+            RequestError: no such adversary or augmenter, settings out of range, or an attack that cannot be made.
+        """
+        attack = decode(cls, values)
+        part = attack.part()
+        if isinstance(part, Augmenter) and not (part.keeps_nodes and attack.surrogate == ""):
+            raise RequestError(f"{attack.name} is no attack: it changes which nodes there are, or follows no loss")
+        if attack.surrogate:
+            recipe: type[Recipe] = find("methods", attack.surrogate)
+            if not recipe.supervised:
+                raise RequestError(f"surrogate '{attack.surrogate}' is not trained on labels; take supervised-gcn")
+            if attack.when == "poisoning":
+                raise RequestError("poisoning takes no surrogate: its adversaries look at the graph alone")
+        if attack.when == "poisoning" and isinstance(part, Adversary) and not part.blind:
+            raise RequestError(
+                f"{attack.name} follows a loss, and before training there is none; poison by random-flips or dice, by "
+                "an augmenter such as gaussian-noise, or take a data set that is poisoned (cora-metattack-20)"
+            )
+        return attack.replace(settings=encode(part))
+
+    def part(self) -> Adversary | Augmenter:
+        """The adversary or augmenter these settings describe."""
+        known = {**entries("augmenters"), **entries("adversaries")}
+        if self.name not in known:
+            raise UnknownNameError("attack", self.name, entries("adversaries"), " (or an augmenter)")
+        made = decode(known[self.name], self.settings)
+        if not isinstance(made, (Adversary, Augmenter)):
+            raise RequestError(f"{self.name} has to be trained, which no attack does; take a fixed augmenter")
+        return made
+
+    @property
+    def blind(self) -> bool:
+        """Whether it looks at no model."""
+        part = self.part()
+        return isinstance(part, Augmenter) or part.blind
+
+    @property
+    def on_features(self) -> bool:
+        """Whether features change as well."""
+        part = self.part()
+        return isinstance(part, Augmenter) or part.on_features
+
+    @property
+    def strength(self) -> float:
+        """How much: the share of the edges or entries, the radius, or the rate of an augmenter."""
+        part = self.part()
+        if isinstance(part, Augmenter):
+            return float(next((getattr(part, name) for name in _STRENGTHS if hasattr(part, name)), 1.0))
+        budget = part.budget
+        if part.on_edges:
+            return float(budget.edges if budget.flips is None else budget.flips)
+        return float(budget.linf or budget.l2 or budget.l0)
+
+    @property
+    def family(self) -> str:
+        """What all strengths of this attack have in common, as a column's head says it."""
+        part = self.part()
+        words = [self.name]
+        if isinstance(part, Adversary):
+            usual = type(part)()
+            words += [part.budget.edits] if part.on_edges and part.budget.edits != "flip" else []
+            plain = {key: value for key, value in encode(part).items() if key != "budget"}
+            changed = {key: value for key, value in plain.items() if encode(usual)[key] != value}
+            words += [f"{key}={value}" for key, value in sorted(changed.items())]
+        if self.surrogate:
+            words.append(f"from {self.surrogate}")
+        return f"{' '.join(words)}, {self.when}"
+
+
+def undirected(graphs: Graphs) -> Data:
+    """A graph as an adversary takes it.
+
+    Raises:
+        RequestError: a set of many graphs.
+    """
+    if not isinstance(graphs, Data):
+        raise RequestError("attacks are made on one graph; choose a data set at node level")
+    return graphs if is_undirected(graphs.edge_index) else symmetrised(graphs)
+
+
+def poisoned(attack: Attack, graphs: Graphs, generator: torch.Generator) -> Data:
+    """The graph that is trained on.
+
+    Raises:
+        RequestError: a set of many graphs.
+    """
+    return attack.part()(undirected(graphs), generator=generator)
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A trained method with a fitted probe: what an evasion is made against.
+
+    Args:
+        recipe: how a graph is prepared.
+        method: trained.
+        read: from an embedding ``[N, D]`` to class scores ``[N, C]``, differentiable.
+        graph: the graph before the attack, undirected, as the data set has it.
+    """
+
+    recipe: Recipe
+    method: Method
+    read: Callable[[Tensor], Tensor]
+    graph: Data
+
+    def logits(self, *, features: bool) -> Callable[[Data], Tensor]:
+        """From a graph to class scores.
+
+        Args:
+            features: whether they change; if not, they are prepared once.
+        """
+        device = next((parameter.device for parameter in self.method.parameters()), self.graph.x.device)
+        ready = self.recipe.prepare(self.graph)
+        fixed = sparse_features(ready.x) if self.method.takes_sparse_features else ready.x
+
+        def scores(graph: Data) -> Tensor:
+            if features:
+                seen = self.recipe.prepare(graph)
+            else:
+                seen = ready.__copy__()
+                seen.x, seen.edge_index = fixed, graph.edge_index
+                if graph.get("edge_weight") is not None:
+                    seen.edge_weight = graph.edge_weight
+            mode = self.method.training
+            self.method.eval()
+            try:
+                return self.read(self.method.embed(seen.to(device)))
+            finally:
+                self.method.train(mode)
+
+        return scores
+
+
+def attacked_graph(
+    attack: Attack, victim: Victim, followed: Victim, y: Tensor, rows: Tensor, generator: torch.Generator
+) -> tuple[Data, dict[str, Any]]:
+    """The graph that an adversary has made against a victim, or against a surrogate of it.
+
+    Args:
+        attack: what is done.
+        victim: what is to be scored.
+        followed: whose loss is raised: the victim, or a surrogate.
+        y: labels ``int64 [N]``.
+        rows: nodes that are attacked.
+        generator: the source of randomness.
+
+    Returns:
+        The graph, and what is to be said of it.
+
+    Raises:
+        RunFailedError: edges matter to the victim, and its gradient does not say how.
+    """
+    before, about = victim.graph, dict[str, Any]()
+    part = attack.part()
+    if isinstance(part, Adversary) and not part.blind:
+        adversary: Adversary = part
+        source = followed.logits(features=part.on_features)
+        loss = evasion_loss(source, before, y, rows)
+        try:
+            after = adversary(before, loss, generator)
+            with torch.no_grad():
+                about["loss"] = [float(loss(before)), float(loss(after))]
+        except UnfollowedError as error:
+            if _looks_at_edges(source, before, generator):
+                raise RunFailedError(
+                    f"{error}; what it computes changes with the edges all the same: name a surrogate"
+                ) from None
+            after, about["blind"] = before, "the method does not look at what is attacked"
+    else:
+        after = part(before, generator=generator)
+    about["edges"] = _edge_difference(before, after)
+    return after, about
+
+
+def _looks_at_edges(scores: Callable[[Data], Tensor], graph: Data, generator: torch.Generator) -> bool:
+    other = RandomFlips().replace(budget=RandomFlips().budget.replace(edges=0.5))(graph, generator=generator)
+    with torch.no_grad():
+        return not torch.equal(scores(graph), scores(other))
+
+
+def _edge_difference(before: Data, after: Data) -> int:
+    """Undirected edges in which two graphs differ."""
+    n = int(before.num_nodes or 0)
+    codes = [torch.unique(g.edge_index.min(0).values * n + g.edge_index.max(0).values) for g in (before, after)]
+    counts = torch.unique(torch.cat(codes), return_counts=True)[1]
+    return int((counts == 1).sum())
