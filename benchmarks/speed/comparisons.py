@@ -80,5 +80,8 @@ COMPARISONS: tuple[Comparison, ...] = (
         ),
         graph="pubmed",
     ),
+    # the same number of steps, block and budget; the outcome is accuracy on the nodes that were attacked
+    Comparison("attack-cora", _ways("sides/attack.py", ("pyg", "graphcl"), "{graph}"), graph="cora"),
+    Comparison("attack-million", _ways("sides/attack.py", ("graphcl-million",), "none", limit_gb=4)),
     Comparison("basis-million", _ways("sides/basis.py", ("0", "300", "200"))),
 )

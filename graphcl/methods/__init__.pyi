@@ -4,6 +4,8 @@ from .ad_gcl import AdGcl as AdGcl
 from .ad_gcl import AdGclMethod as AdGclMethod
 from .afgrl import Afgrl as Afgrl
 from .afgrl import AfgrlMethod as AfgrlMethod
+from .ariel import Ariel as Ariel
+from .ariel import ArielMethod as ArielMethod
 from .aspect import Aspect as Aspect
 from .aspect import AspectBlock as AspectBlock
 from .aspect import AspectChannel as AspectChannel
@@ -83,6 +85,8 @@ __all__ = [
     "Adjacency",
     "Afgrl",
     "AfgrlMethod",
+    "Ariel",
+    "ArielMethod",
     "Aspect",
     "AspectBlock",
     "AspectChannel",
