@@ -236,11 +236,21 @@ def run(
     protocol: Annotated[str, typer.Option(help="honest, or the flagged legacy (best test epoch).")] = "honest",
     probe: Annotated[str | None, typer.Option(help="Another probe than the standard one.")] = None,
     preset: Annotated[str | None, typer.Option(help="Settings made for another name than the data set's.")] = None,
+    attack: Annotated[
+        str | None,
+        typer.Option(help="Attack it: an adversary or augmenter; its settings are --set attack.budget.edges=0.05 …"),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Also append the record there.")] = None,
     as_json: Json = False,
 ) -> None:
     """Train one method on one data set and score it."""
-    wanted = Run.of(method, dataset, split, seed, nested(settings or []), protocol, probe, preset)
+    changes = nested(settings or [])
+    how = changes.pop("attack", {})
+    if not isinstance(how, dict) or (how and attack is None):
+        raise RequestError("settings of an attack need one: name it with --attack, such as --attack prbcd")
+    fields = {name: how.pop(name) for name in ("when", "surrogate") if name in how}
+    made = None if attack is None else {"name": attack, **fields, "settings": how}
+    wanted = Run.of(method, dataset, split, seed, changes, protocol, probe, preset, made)
     store = Store(out) if out is not None else None
     with _held(store), _progress(quiet=as_json) as (_, watch):
         record = execute(wanted, watch)
@@ -272,6 +282,10 @@ def _describe(record: Record) -> None:
         each = record["metrics_per_split"][name]
         spread = f"  (mean of {len(each)} splits)" if len(each) > 1 else ""
         _out.print(f"  {name:10s} {100 * value:6.2f} %{spread}")
+    if "attack" in record:
+        _out.print(f"attacked by {cell['attack']['name']}; before:")
+        for name, value in record["attack"]["clean"].items():
+            _out.print(f"  {name:10s} {100 * value:6.2f} %")
     seconds = record["seconds"]["total"]
     _out.print(f"  {seconds:.1f} s, peak {record['peak_mb']:.0f} MB, run {record['run_id']}")
 

@@ -27,6 +27,7 @@ from graphcl.errors import DataError, EmbeddingError
 from graphcl.hashing import is_undirected
 from graphcl.ops.adjacency import ranked
 from graphcl.ops.pairwise import knn_graph
+from graphcl.remembered import Recalled
 
 __all__ = ["HeterophilicEdges", "HomophilicEdges", "JaccardEdges", "KNNGraph", "edge_jaccard", "edge_similarity"]
 
@@ -268,5 +269,11 @@ class JaccardEdges(Augmenter):
 
     def forward(self, data: Data, generator: torch.Generator | None = None) -> Data:
         """Keep the edges above the threshold."""
-        keep_edges(data, data._store, edge_jaccard(data.x, plain_edge_index(data._store)) > self.threshold)
+        edges = plain_edge_index(data._store)
+        index = _JACCARD.of((data.x.detach(), edges), lambda: edge_jaccard(data.x, edges))
+        keep_edges(data, data._store, index > self.threshold)
         return data
+
+
+# a network that leaves edges out asks at every step
+_JACCARD: Recalled[Tensor] = Recalled()
