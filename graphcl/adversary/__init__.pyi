@@ -6,6 +6,7 @@ from .adversary import gradient_of as gradient_of
 from .adversary import value_of as value_of
 from .budget import Budget as Budget
 from .budget import Edits as Edits
+from .clga import Clga as Clga
 from .edge_space import EdgeSpace as EdgeSpace
 from .features import FeatureFlips as FeatureFlips
 from .features import FeaturePgd as FeaturePgd
@@ -25,6 +26,7 @@ __all__ = [
     "Adversary",
     "Band",
     "Budget",
+    "Clga",
     "Dice",
     "EdgeSpace",
     "Edits",

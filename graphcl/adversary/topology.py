@@ -13,7 +13,7 @@ graph (`SEARCHED` pairs), where a gradient says little of whole flips, they are 
 that helps.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -303,9 +303,17 @@ class Grbcd(Adversary):
 
     def perturb(self, data: Data, loss: Loss, generator: torch.Generator | None) -> Data:
         """Flip in rounds, and keep the best."""
-        space = EdgeSpace.of(data, self.budget, type(self).__name__)
-        total = self.budget.edge_flips(data)
         best, best_value = data, value_of(loss, data)
+        for now in self._greedy(data, loss, generator):
+            if (value := value_of(loss, now)) > best_value:
+                best, best_value = now, value
+        space = EdgeSpace.of(data, self.budget, type(self).__name__)
+        return _searched(space, loss, self.budget.edge_flips(data), best, generator)
+
+    def _greedy(self, data: Data, loss: Loss, generator: torch.Generator | None) -> Iterator[Data]:
+        """The graph after each round."""
+        name = type(self).__name__
+        space, total = EdgeSpace.of(data, self.budget, name), self.budget.edge_flips(data)
         taken, now = space.codes[:0], data
         rounds = min(self.rounds, total)
         for number in range(rounds):
@@ -313,18 +321,15 @@ class Grbcd(Adversary):
             codes = space.drawn(max(self.block, 2 * count), generator)
             codes = codes[~torch.isin(codes, taken)]
             if count == 0 or not codes.numel():
-                break
-            here = EdgeSpace.of(now, self.budget, type(self).__name__)
+                return
+            here = EdgeSpace.of(now, self.budget, name)
             leaf = torch.zeros(codes.numel(), dtype=data.x.dtype, device=codes.device).requires_grad_()
             _, slope = gradient_of(loss, here.relaxed(codes, leaf), leaf, "data.edge_weight")
             rising = slope > 0
             ranked = codes[rising][slope[rising].argsort(descending=True, stable=True)]
             # the caps count what was flipped before
             chosen = space.within(torch.cat([taken, ranked]), taken.numel() + count)
-            if chosen.numel() == taken.numel():
-                continue
-            taken = chosen
-            now = space.flipped(taken)
-            if (value := value_of(loss, now)) > best_value:
-                best, best_value = now, value
-        return _searched(space, loss, total, best, generator)
+            if chosen.numel() > taken.numel():
+                taken = chosen
+                now = space.flipped(taken)
+                yield now

@@ -3,6 +3,7 @@
 from .attack import Attack as Attack
 from .attack import Victim as Victim
 from .attack import attacked_graph as attacked_graph
+from .attack import contrastive_loss as contrastive_loss
 from .attack import poisoned as poisoned
 from .attack import undirected as undirected
 from .bias import Bias as Bias
@@ -90,6 +91,7 @@ __all__ = [
     "bias_section",
     "by_metric",
     "compare_with_published",
+    "contrastive_loss",
     "critical_difference",
     "curves",
     "environment",

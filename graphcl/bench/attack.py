@@ -5,9 +5,11 @@
 | ``poisoning`` | before training | encoder and probe of the changed graph |
 | ``evasion`` | after training | encoder and probe of the graph as it was, on a graph changed against them |
 
-An evasion follows the gradient of `graphcl.evaluate.evasion_loss` through encoder and probe, down to the test nodes of
-the triple that is scored. With a ``surrogate`` it follows another model and the graph is carried over: what is left of
-a defence whose own gradient leads nowhere.
+A poisoning that follows a gradient follows that of a method trained without labels, its ``surrogate``, which is trained
+anew whenever the adversary has flipped something (CLGA). An evasion follows the gradient of
+`graphcl.evaluate.evasion_loss` through encoder and probe, down to the test nodes of the triple that is scored. With a
+``surrogate`` it follows another model and the graph is carried over: what is left of a defence whose own gradient leads
+nowhere.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,8 +32,10 @@ from graphcl.graph import symmetrised
 from graphcl.hashing import is_undirected
 from graphcl.methods.recipe import Method, Recipe
 from graphcl.ops.linear import sparse_features
+from graphcl.seeding import Seeds, Stream
+from graphcl.train import start
 
-__all__ = ["Attack", "Victim", "attacked_graph", "poisoned", "undirected"]
+__all__ = ["Attack", "Victim", "attacked_graph", "contrastive_loss", "poisoned", "undirected"]
 
 _STRENGTHS = ("rate", "std", "share")
 
@@ -43,7 +47,8 @@ class Attack(Config):
     Args:
         name: catalogue name of an adversary, or of an augmenter.
         when: ``evasion`` or ``poisoning``.
-        surrogate: catalogue name of a supervised reference whose loss is followed; ``""`` is the method itself.
+        surrogate: catalogue name of whose loss is followed: of an evasion a supervised reference, ``""`` being the
+            method itself; of a poisoning a method that learns without labels.
         settings: of the adversary or augmenter, as changes to its defaults.
     """
 
@@ -64,17 +69,22 @@ class Attack(Config):
         if isinstance(part, Augmenter) and not (part.keeps_nodes and attack.surrogate == ""):
             raise RequestError(f"{attack.name} is no attack: it changes which nodes there are, or follows no loss")
         if attack.surrogate:
-            recipe: type[Recipe] = find("methods", attack.surrogate)
-            if not recipe.supervised:
-                raise RequestError(f"surrogate '{attack.surrogate}' is not trained on labels; take supervised-gcn")
-            if attack.when == "poisoning":
-                raise RequestError("poisoning takes no surrogate: its adversaries look at the graph alone")
-        if attack.when == "poisoning" and isinstance(part, Adversary) and not part.blind:
+            attack._check_surrogate(part)
+        elif attack.when == "poisoning" and isinstance(part, Adversary) and not part.blind:
             raise RequestError(
-                f"{attack.name} follows a loss, and before training there is none; poison by random-flips or dice, by "
-                "an augmenter such as gaussian-noise, or take a data set that is poisoned (cora-metattack-20)"
+                f"{attack.name} follows a loss, and before training there is none; name a method as surrogate, such as "
+                "grace, poison by random-flips, or take a data set that is poisoned (cora-metattack-20)"
             )
         return attack.replace(settings=encode(part))
+
+    def _check_surrogate(self, part: Adversary | Augmenter) -> None:
+        recipe: type[Recipe] = find("methods", self.surrogate)
+        if isinstance(part, Augmenter) or part.blind:
+            raise RequestError(f"{self.name} follows no loss; leave the surrogate out")
+        if self.when == "evasion" and not recipe.supervised:
+            raise RequestError(f"surrogate '{self.surrogate}' is not trained on labels; take supervised-gcn")
+        if self.when == "poisoning" and recipe.kind() != "method":
+            raise RequestError(f"surrogate '{self.surrogate}' has no loss without labels; take a method such as grace")
 
     def part(self) -> Adversary | Augmenter:
         """The adversary or augmenter these settings describe."""
@@ -136,13 +146,72 @@ def undirected(graphs: Graphs) -> Data:
     return graphs if is_undirected(graphs.edge_index) else symmetrised(graphs)
 
 
-def poisoned(attack: Attack, graphs: Graphs, generator: torch.Generator) -> Data:
+def poisoned(attack: Attack, graphs: Graphs, surrogate: Recipe | None, seed: int) -> Data:
     """The graph that is trained on.
+
+    Args:
+        attack: what is done.
+        graphs: the graph.
+        surrogate: the method whose loss is followed, where one is.
+        seed: of the attack, and of the surrogate's trainings.
 
     Raises:
         RequestError: a set of many graphs.
     """
-    return attack.part()(undirected(graphs), generator=generator)
+    graph, part, generator = undirected(graphs), attack.part(), Seeds(seed).torch("attack")
+    if surrogate is None or not isinstance(part, Adversary):
+        return part(graph, generator=generator)
+    adversary: Adversary = part
+    # labels are the data set's, and an attack without them is not handed any
+    bare = graph.__copy__()
+    del bare.y
+    found = adversary(bare, contrastive_loss(surrogate, bare, seed), generator)
+    out = graph.__copy__()
+    out.x, out.edge_index = found.x, found.edge_index
+    return out
+
+
+def contrastive_loss(recipe: Recipe, graph: Data, seed: int) -> Callable[[Data], Tensor]:
+    r"""The loss of a method that is trained on whatever graph it is asked about.
+
+    .. math:: \ell(G) = \ell(\theta^*(G), G), \qquad \theta^*(G) = \arg\min_\theta \ell(\theta, G)
+
+    Edges that are there by less than half are no part of the training, and the gradient does not go through it. Views
+    are drawn alike each time.
+
+    Args:
+        recipe: of the method.
+        graph: the graph before the attack.
+        seed: of the trainings.
+
+    Returns:
+        A loss for an adversary on edges, such as `graphcl.adversary.Clga`.
+    """
+    known: list[tuple[Tensor, Method]] = []
+
+    def trained(edges: Tensor) -> Method:
+        if not known or known[0][0].shape != edges.shape or not torch.equal(known[0][0], edges):
+            bare = graph.__copy__()
+            bare.edge_index = edges
+            training = start(recipe, bare, seed)
+            for _ in training.steps:
+                pass
+            known[:] = [(edges, training.method.eval())]
+        return known[0][1]
+
+    ready = recipe.prepare(graph)
+
+    def loss(data: Data) -> Tensor:
+        weight = data.get("edge_weight")
+        edges = data.edge_index if weight is None else data.edge_index[:, weight.detach() > 0.5]
+        method, seen = trained(edges), ready.__copy__()
+        seen.edge_index = data.edge_index
+        if weight is not None:
+            seen.edge_weight = weight
+        with Stream(Seeds(seed).torch("dropout")):
+            return torch.stack(list(method.loss(seen, Seeds(seed).torch("views")).values())).sum()
+
+    return loss
 
 
 @dataclass(frozen=True)

@@ -336,7 +336,7 @@ def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained]) -
     attack = None if run.attack is None else decode(Attack, run.attack)
     graphs = clean
     if attack is not None and attack.when == "poisoning":
-        graphs = poisoned(attack, clean, Seeds(run.seed).torch("attack"))
+        graphs = _poisoned(run, attack, clean)
     clock.lap("load")
     evading = attack is not None and attack.when == "evasion"
     epoch: int | str | None = None
@@ -389,6 +389,24 @@ def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained]) -
             "chosen": scores.chosen,
         },
     }
+
+
+def _poisoned(run: Run, attack: Attack, clean: Graphs) -> Data:
+    """The graph that is trained on: made once for all methods where a surrogate had to be trained for it."""
+    if not attack.surrogate:
+        return poisoned(attack, clean, None, run.seed)
+    key = digest({"attack": encode(attack), "dataset": fingerprint(clean), "seed": run.seed})
+    if key not in _CARRIED:
+        recipe: type[Recipe] = find("methods", attack.surrogate)
+        surrogate = recipe.preset(preset_for(recipe, run.dataset))
+        _keep_carried(key, (poisoned(attack, clean, surrogate, run.seed), {}))
+    return _CARRIED[key][0]
+
+
+def _keep_carried(key: str, made: tuple[Data, Record]) -> None:
+    while len(_CARRIED) >= _CARRIED_AT_MOST:
+        del _CARRIED[next(iter(_CARRIED))]
+    _CARRIED[key] = made
 
 
 def _scored_once(
@@ -541,9 +559,7 @@ def _evaded(
             asked = {"attack": encode(attack), "dataset": run.dataset, "split": split.digest, "seed": run.seed}
             key = digest({**asked, "triple": number})
             if key not in _CARRIED:
-                while len(_CARRIED) >= _CARRIED_AT_MOST:
-                    del _CARRIED[next(iter(_CARRIED))]
-                _CARRIED[key] = attacked_graph(*args)
+                _keep_carried(key, attacked_graph(*args))
             after, about = _CARRIED[key]
         else:
             after, about = attacked_graph(*args)
