@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from graphcl._version import __version__
+from graphcl.bench.attack import Attack
 from graphcl.bench.page import Page
 from graphcl.bench.published import plain_figure, published_figures, published_section
 from graphcl.bench.report import by_metric, records_below, summarise
@@ -28,7 +29,7 @@ from graphcl.bench.section import Section
 from graphcl.bench.store import Store
 from graphcl.bench.suite import find_suite, suites
 from graphcl.catalogue import KINDS, entries
-from graphcl.config import Config, encode
+from graphcl.config import Config, decode, encode
 from graphcl.data.cards import card
 from graphcl.data.loading import find_dataset, open_dataset
 from graphcl.data.spec import DatasetSpec
@@ -283,9 +284,14 @@ def _describe(record: Record) -> None:
         spread = f"  (mean of {len(each)} splits)" if len(each) > 1 else ""
         _out.print(f"  {name:10s} {100 * value:6.2f} %{spread}")
     if "attack" in record:
-        _out.print(f"attacked by {cell['attack']['name']}; before:")
-        for name, value in record["attack"]["clean"].items():
-            _out.print(f"  {name:10s} {100 * value:6.2f} %")
+        told = record["attack"]
+        _out.print(
+            f"  {cell['attack']['when']} by {cell['attack']['name']}" + (", before it:" if "clean" in told else "")
+        )
+        for name, value in told.get("clean", {}).items():
+            _out.print(f"    {name:10s} {100 * value:6.2f} %")
+        for each in told.get("triples", [told]):
+            _out.print(f"    {each['edges']} edges flipped, {each['entries']} entries of the features changed")
     seconds = record["seconds"]["total"]
     _out.print(f"  {seconds:.1f} s, peak {record['peak_mb']:.0f} MB, run {record['run_id']}")
 
@@ -361,6 +367,7 @@ def _cell(run: Run) -> dict[str, object]:
         "probe": run.probe["name"],
         "protocol": run.protocol,
         "seed": run.seed,
+        "attack": "–" if run.attack is None else f"{(a := decode(Attack, run.attack)).family} {a.strength:g}",
     }
 
 

@@ -19,7 +19,7 @@ from graphcl.catalogue import find
 from graphcl.config import updated
 from graphcl.errors import DataError, EmbeddingError, RequestError, RunFailedError, UnknownNameError
 from graphcl.graph import GraphShape, check_graph
-from graphcl.methods.recipe import Method, Recipe
+from graphcl.methods.recipe import Method, Recipe, preset_for
 from graphcl.ops.linear import sparse_features
 from graphcl.pieces import one_thread
 from graphcl.plan import Plan
@@ -229,7 +229,7 @@ def recipe_of(method: str | Recipe, preset: str | None = None, changes: dict[str
     cls: type[Recipe] = find("methods", method)
     if preset is not None and preset not in cls.presets:
         find("datasets", preset)
-    return cls.preset(preset or "", changes)
+    return cls.preset(preset_for(cls, preset) if preset else "", changes)
 
 
 def start(recipe: Recipe, graphs: Data | Sequence[Data], seed: int, classes: int | None = None) -> Training:

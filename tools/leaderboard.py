@@ -119,7 +119,7 @@ def _absent(records: Iterable[Record], methods: list[str]) -> dict[str, list[str
     scored = {
         (record["run"]["method"], record["run"]["dataset"])
         for record in records
-        if record["status"] == "ok" and not record["selection"]["legacy"]
+        if record["status"] == "ok" and not record["selection"]["legacy"] and not record["run"].get("attack")
     }
     absent = {}
     for dataset in BOARD:

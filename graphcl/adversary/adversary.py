@@ -15,6 +15,7 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from graphcl.adversary.budget import Budget
+from graphcl.adversary.edge_space import EdgeSpace
 from graphcl.config import Config
 from graphcl.errors import DataError, RequestError, UnfollowedError
 from graphcl.graph import check_graph
@@ -53,16 +54,31 @@ class Adversary(Config):
             RequestError: no loss where one is needed, or one that does not depend on what is attacked.
         """
         name = type(self).__name__
-        if isinstance(data, Batch):
-            raise DataError(f"{name} attacks one graph; take a batch apart with to_data_list() and attack each")
-        check_graph(data, name)
-        if self.needs_labels and data.get("y") is None:
-            raise DataError(f"{name} looks at the labels, and data.y is missing; set it, -1 where it is not known")
+        self.check(data)
         if loss is None and not self.blind:
             raise RequestError(f"{name} raises a loss: give it a function from a graph to a scalar tensor")
         # whoever evaluates has mostly turned gradients off
         with torch.enable_grad():
             return self.perturb(copy.copy(data), loss if loss is not None else _nothing, generator)
+
+    def check(self, data: Data) -> None:
+        """Refuse a graph that cannot be attacked, before anything is computed on it.
+
+        Raises:
+            DataError: naming the field and the cure.
+            RequestError: a budget that does not fit the graph.
+        """
+        name = type(self).__name__
+        if isinstance(data, Batch):
+            raise DataError(f"{name} attacks one graph; take a batch apart with to_data_list() and attack each")
+        check_graph(data, name)
+        if self.needs_labels and data.get("y") is None:
+            raise DataError(f"{name} looks at the labels, and data.y is missing; set it, -1 where it is not known")
+        if self.on_edges:
+            EdgeSpace.of(data, self.budget, name)
+        nodes = self.budget.nodes
+        if nodes is not None and not 0 <= min(nodes) <= max(nodes) < int(data.num_nodes or 0):
+            raise RequestError(f"{name}: budget.nodes goes beyond the {data.num_nodes} nodes of the graph")
 
     @abstractmethod
     def perturb(self, data: Data, loss: Loss, generator: torch.Generator | None) -> Data:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import annotated_types as at
 import torch
+from torch import Tensor
 from torch_geometric.data import Data
 
 from graphcl.config import Config, NonNegative, Rate, Size
@@ -29,7 +30,7 @@ class Budget(Config):
         flips: their number, in place of the share.
         per_node: flips that may end at one node, at most.
         edits: ``flip`` joins and parts pairs, ``add`` only joins, ``remove`` only parts.
-        nodes: one end of each flip lies among these; any pair where ``None``.
+        nodes: one end of each flip lies among these, and no features of others change; ``None`` is all.
         linf: no entry of the features changes by more.
         l2: no row of the features moves further; ``None`` is no limit of this kind.
         l0: number of entries that may change, as a share of those that are not 0, rounded down, in [0, 1].
@@ -39,29 +40,38 @@ class Budget(Config):
 
     Example:
         >>> graph = Data(x=torch.ones(3, 1), edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]))
-        >>> Budget(edges=0.5).edge_flips(graph), Budget(flips=7).edge_flips(graph)
-        (1, 7)
+        >>> Budget(edges=0.5).edge_flips(graph), Budget(flips=2).edge_flips(graph)
+        (1, 2)
     """
 
     edges: Rate = 0.05
     flips: Annotated[int, at.Ge(0)] | None = None
     per_node: Size | None = None
     edits: Edits = "flip"
-    nodes: tuple[int, ...] | None = None
+    nodes: Annotated[tuple[int, ...], at.MinLen(1)] | None = None
     linf: NonNegative = 0.0
     l2: NonNegative | None = None
     l0: Rate = 0.0
 
     def edge_flips(self, data: Data) -> int:
-        """The number of flips B in a graph that is undirected and has no edge twice."""
+        """The number of flips B in a graph that is undirected and has no edge twice; never more than it has pairs."""
         if self.flips is not None:
-            return self.flips
+            n = int(data.num_nodes or 0)
+            return min(self.flips, n * (n - 1) // 2)
         source, target = data.edge_index
         return int(self.edges * int((source < target).sum()) + 1e-9)
 
     def entry_flips(self, data: Data) -> int:
         """The number of entries of the features that may change."""
         return int(self.l0 * int(torch.count_nonzero(data.x)) + 1e-9)
+
+    def within_reach(self, x: Tensor) -> Tensor:
+        """The nodes whose features may change, ``bool [N, 1]``."""
+        if self.nodes is None:
+            return torch.ones(x.size(0), 1, dtype=torch.bool, device=x.device)
+        reach = torch.zeros(x.size(0), 1, dtype=torch.bool, device=x.device)
+        reach[list(self.nodes)] = True
+        return reach
 
     @property
     def changes_features(self) -> bool:

@@ -27,6 +27,7 @@ class Clga(Grbcd):
         budget: how many flips, and which may be.
         rounds: R, each with a training of its own, at most one for each flip.
         block: pairs looked at in one round.
+        search: without meaning here.
 
     Raises:
         RequestError: a loss that does not depend on ``edge_weight``.
@@ -37,6 +38,7 @@ class Clga(Grbcd):
         which flips one edge a round, looks at all pairs, and trains for 3000 epochs each time.
 
     Example:
+        >>> from graphcl.adversary import Budget
         >>> g = Data(x=torch.ones(3, 1), edge_index=torch.tensor([[0, 1], [1, 0]]))
         >>> Clga(Budget(flips=1))(g, lambda d: d.get("edge_weight", torch.ones(d.num_edges)).sum()).num_edges
         4

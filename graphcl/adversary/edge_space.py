@@ -55,7 +55,7 @@ class EdgeSpace:
         edges = data.edge_index
         if not is_undirected(edges):
             raise DataError(f"{name}: data.edge_index is directed; add the other directions with T.ToUndirected()")
-        if budget.nodes is not None and budget.nodes and not (min(budget.nodes) >= 0 and max(budget.nodes) < n):
+        if budget.nodes is not None and not 0 <= min(budget.nodes) <= max(budget.nodes) < n:
             raise RequestError(f"{name}: budget.nodes goes beyond the {n} nodes of the graph (0..{n - 1})")
         low, high = edges.min(0).values, edges.max(0).values
         single = low * n + high
@@ -87,17 +87,25 @@ class EdgeSpace:
             keep = keep & chosen[self.ends(codes)].any(0)
         return keep
 
-    def every(self) -> Tensor:
-        """All pairs that may be flipped, ascending.
+    def check_listed(self) -> None:
+        """Refuse a graph with too many pairs to list.
 
         Raises:
-            RequestError: there are too many to list.
+            RequestError: more than those of 4,096 nodes.
         """
         if self.pairs > _LISTED:
             raise RequestError(
                 f"a graph of {self.nodes} nodes has {self.pairs} pairs, too many to hold a number for each; take an "
                 "adversary that looks at a block of them at a time, such as Prbcd"
             )
+
+    def every(self) -> Tensor:
+        """All pairs that may be flipped, ascending.
+
+        Raises:
+            RequestError: there are too many to list.
+        """
+        self.check_listed()
         u, v = torch.triu_indices(self.nodes, self.nodes, 1, device=self.codes.device)
         codes = u * self.nodes + v
         return codes[self.allowed(codes)]

@@ -72,14 +72,14 @@ class FeaturePgd(Adversary):
             return data
         clean = data.x
         best, best_value = clean, value_of(loss, data)
-        moved = torch.zeros_like(clean)
+        moved, reach = torch.zeros_like(clean), self.budget.within_reach(clean)
         for _ in range(self.steps):
             leaf = (clean + moved).requires_grad_()
             data.x = leaf
             value, slope = gradient_of(loss, data, leaf, "data.x")
             if value > best_value:
                 best, best_value = leaf.detach(), value
-            moved = self._projected(moved + self._step(slope))
+            moved = self._projected(moved + self._step(slope)) * reach
         data.x = clean + moved
         return _with_features(data, data.x if value_of(loss, data) > best_value else best)
 
@@ -129,11 +129,16 @@ class FeatureFlips(Adversary):
     budget: Budget = Budget(l0=0.05)
     rounds: Size = 10
 
+    def check(self, data: Data) -> None:
+        """As every adversary, and that features have two values."""
+        super().check(data)
+        two_values(data.x, type(self).__name__)
+
     def perturb(self, data: Data, loss: Loss, generator: torch.Generator | None) -> Data:
         """Flip in rounds, and keep the best."""
         high, left = two_values(data.x, type(self).__name__), self.budget.entry_flips(data)
         best, best_value = data.x, value_of(loss, data)
-        x, fresh = data.x, torch.ones_like(data.x, dtype=torch.bool).flatten()
+        x, fresh = data.x, self.budget.within_reach(data.x).expand_as(data.x).flatten().clone()
         for number in range(self.rounds):
             count = -(-left // (self.rounds - number))
             if count == 0:

@@ -153,11 +153,17 @@ class RandomFeatureFlips(Adversary):
 
     budget: Budget = Budget(l0=0.05)
 
+    def check(self, data: Data) -> None:
+        """As every adversary, and that features have two values."""
+        super().check(data)
+        two_values(data.x, type(self).__name__)
+
     def perturb(self, data: Data, loss: Loss, generator: torch.Generator | None) -> Data:
         """Draw entries."""
         high = two_values(data.x, type(self).__name__)
         count = self.budget.entry_flips(data)
-        chosen = draw_order(data.x.numel(), generator=generator, device=data.x.device)[:count]
+        order = draw_order(data.x.numel(), generator=generator, device=data.x.device)
+        chosen = order[self.budget.within_reach(data.x).expand_as(data.x).flatten()[order]][:count]
         x = data.x.flatten().clone()
         x[chosen] = high - x[chosen]
         data.x = x.view_as(data.x)

@@ -13,6 +13,7 @@ from graphcl.adversary.edge_space import EdgeSpace
 from graphcl.adversary.features import FeaturePgd
 from graphcl.adversary.topology import Prbcd
 from graphcl.config import NonNegative, Positive, Size
+from graphcl.errors import UnfollowedError
 from graphcl.seeding import draw_seed
 from graphcl.spectral.descriptors import rayleigh_quotient
 
@@ -41,7 +42,7 @@ class SpectralEnergy(Adversary):
         block: pairs looked at in one step, as in `Prbcd`.
 
     Raises:
-        RequestError: a loss that does not depend on ``edge_weight`` or, where they may change, on the features.
+        UnfollowedError: a loss that depends on nothing that may change; a part it does not depend on is left alone.
         DataError: a graph whose edges cannot be flipped (see `Adversary`).
 
     Reference:
@@ -66,29 +67,53 @@ class SpectralEnergy(Adversary):
 
     def perturb(self, data: Data, loss: Loss, generator: torch.Generator | None) -> Data:
         """Attack in each band that is asked for, with the same draws, and compare by the loss."""
-        self._check_followed(data, loss)
+        parts = self._followed(data, loss)
         seed = draw_seed(generator)
-        clean = value_of(loss, data)
-        best, best_value = data, clean
+        best, best_value = data, value_of(loss, data)
         for sign in {"high": (1.0,), "low": (-1.0,), "auto": (1.0, -1.0)}[self.band]:
-            found = self._pushed(data, loss, sign, torch.Generator().manual_seed(seed))
+            found, draws = data, torch.Generator().manual_seed(seed)
+            for part in parts:
+                found = part(found, self._pushed(loss, sign), draws)
             value = value_of(loss, found)
             if value > best_value:
                 best, best_value = found, value
         return best
 
-    def _check_followed(self, data: Data, loss: Loss) -> None:
-        """With the quotient beside it, a loss that depends on nothing would not be noticed."""
-        space = EdgeSpace.of(data, self.budget, type(self).__name__)
+    def _followed(self, data: Data, loss: Loss) -> list[Adversary]:
+        """The parts of the attack that the loss can be followed through: beside the quotient nobody would see."""
+        parts, lost = list[Adversary](), list[UnfollowedError]()
         if self.budget.edge_flips(data):
+            space = EdgeSpace.of(data, self.budget, type(self).__name__)
             leaf = torch.zeros(space.codes.numel(), dtype=data.x.dtype, device=data.x.device).requires_grad_()
-            gradient_of(loss, space.relaxed(space.codes, leaf), leaf, "data.edge_weight")
+            edges = Prbcd(self.budget, steps=self.steps, rate=self.rate, block=self.block)
+            _try(parts, lost, edges, loss, space.relaxed(space.codes, leaf), leaf, "data.edge_weight")
+        if self.budget.changes_features:
+            seen = data.__copy__()
+            seen.x = data.x.detach().clone().requires_grad_()
+            _try(parts, lost, FeaturePgd(self.budget, steps=self.steps), loss, seen, seen.x, "data.x")
+        if lost and not parts:
+            raise lost[0]
+        return parts
 
-    def _pushed(self, data: Data, loss: Loss, sign: float, generator: torch.Generator) -> Data:
+    def _pushed(self, loss: Loss, sign: float) -> Loss:
         def both(graph: Data) -> Tensor:
             energy = rayleigh_quotient(graph.x, graph.edge_index, graph.get("edge_weight"))
             return loss(graph) + sign * self.weight * energy
 
-        edges = Prbcd(self.budget, steps=self.steps, rate=self.rate, block=self.block)
-        found = edges(data, both, generator)
-        return FeaturePgd(self.budget, steps=self.steps)(found, both, generator)
+        return both
+
+
+def _try(
+    parts: list[Adversary],
+    lost: list[UnfollowedError],
+    part: Adversary,
+    loss: Loss,
+    data: Data,
+    leaf: Tensor,
+    name: str,
+) -> None:
+    try:
+        gradient_of(loss, data, leaf, name)
+        parts.append(part)
+    except UnfollowedError as error:
+        lost.append(error)

@@ -15,7 +15,9 @@ that helps.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
+import annotated_types as at
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
@@ -28,8 +30,8 @@ from graphcl.seeding import draw_order, draw_uniform
 
 __all__ = ["SEARCHED", "Grbcd", "PgdTopology", "Prbcd", "box_simplex"]
 
-SEARCHED = 128
-"""Pairs of a graph whose flips are tried one by one after the gradient had its say: those of 16 nodes."""
+SEARCHED = 66
+"""Pairs of a graph whose flips are tried one by one after the gradient had its say: those of 12 nodes."""
 
 _BISECTIONS = 60
 _STARTS = 4
@@ -70,7 +72,7 @@ def box_simplex(p: Tensor, total: float) -> Tensor:
 
 def _searched(space: EdgeSpace, loss: Loss, total: int, graph: Data, generator: torch.Generator | None) -> Data:
     """The best that adding a flip, or exchanging one, leads to: from a graph, the clean one, and some at random."""
-    if space.pairs > SEARCHED or total == 0:
+    if total == 0:
         return graph
     every = space.every()
     best, best_value = graph, value_of(loss, graph)
@@ -103,6 +105,7 @@ class _Relaxed(Adversary):
     steps: Size = 100
     rate: Positive = 0.2
     samples: Size = 20
+    search: Annotated[int, at.Ge(0)] = SEARCHED
 
     def _ascend(
         self,
@@ -148,7 +151,7 @@ class _Relaxed(Adversary):
                 graph = space.flipped(space.within(some[weight.argsort(descending=True, stable=True)], total))
                 if (value := value_of(loss, graph)) > best_value:
                     best, best_value = graph, value
-        return _searched(space, loss, total, best, generator)
+        return _searched(space, loss, total, best, generator) if space.pairs <= self.search else best
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,7 @@ class PgdTopology(_Relaxed):
         steps: of the ascent.
         rate: η.
         samples: draws that are compared at the end.
+        search: graphs of at most so many pairs are searched flip by flip at the end; 0 is none.
         looks: how often, in even distances, the gradient of all pairs is taken. In between only those move that are
             flipped in part or would raise the loss most, sixteen for each flip of the budget: a budget spread over all
             pairs is too thin to be good for whole flips.
@@ -185,6 +189,11 @@ class PgdTopology(_Relaxed):
     """
 
     looks: Size = 10
+
+    def check(self, data: Data) -> None:
+        """As every adversary, and that the pairs can be listed."""
+        super().check(data)
+        EdgeSpace.of(data, self.budget, type(self).__name__).check_listed()
 
     def perturb(self, data: Data, loss: Loss, generator: torch.Generator | None) -> Data:
         """Ascend, then settle."""
@@ -225,6 +234,7 @@ class Prbcd(_Relaxed):
         steps: of the ascent.
         rate: η.
         samples: draws that are compared at the end.
+        search: graphs of at most so many pairs are searched flip by flip at the end; 0 is none.
         block: pairs looked at in one step, up to a quarter of them edges of the graph; it is never smaller than twice
             the budget.
         settle: share of the steps, the last ones, in which the block stays, in [0, 1].
@@ -281,6 +291,7 @@ class Grbcd(Adversary):
     Args:
         budget: how many flips, and which may be.
         rounds: R, at most one for each flip; the best of all rounds is the outcome.
+        search: graphs of at most so many pairs are searched flip by flip at the end; 0 is none.
         block: pairs looked at in one round, up to a quarter of them edges of the graph; it is never smaller than twice
             the flips of a round.
 
@@ -300,6 +311,7 @@ class Grbcd(Adversary):
     budget: Budget = Budget()
     rounds: Size = 20
     block: Size = 20_000
+    search: Annotated[int, at.Ge(0)] = SEARCHED
 
     def perturb(self, data: Data, loss: Loss, generator: torch.Generator | None) -> Data:
         """Flip in rounds, and keep the best."""
@@ -308,6 +320,8 @@ class Grbcd(Adversary):
             if (value := value_of(loss, now)) > best_value:
                 best, best_value = now, value
         space = EdgeSpace.of(data, self.budget, type(self).__name__)
+        if space.pairs > self.search:
+            return best
         return _searched(space, loss, self.budget.edge_flips(data), best, generator)
 
     def _greedy(self, data: Data, loss: Loss, generator: torch.Generator | None) -> Iterator[Data]:

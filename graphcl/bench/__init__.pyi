@@ -4,6 +4,7 @@ from .attack import Attack as Attack
 from .attack import Victim as Victim
 from .attack import attacked_graph as attacked_graph
 from .attack import contrastive_loss as contrastive_loss
+from .attack import difference as difference
 from .attack import poisoned as poisoned
 from .attack import undirected as undirected
 from .bias import Bias as Bias
@@ -48,7 +49,6 @@ from .run import Trained as Trained
 from .run import Watch as Watch
 from .run import execute as execute
 from .run import nested as nested
-from .run import preset_for as preset_for
 from .runner import pending as pending
 from .runner import run_all as run_all
 from .section import Section as Section
@@ -94,6 +94,7 @@ __all__ = [
     "contrastive_loss",
     "critical_difference",
     "curves",
+    "difference",
     "environment",
     "execute",
     "explained_misses",
@@ -104,7 +105,6 @@ __all__ = [
     "pending",
     "plain_figure",
     "poisoned",
-    "preset_for",
     "published_figures",
     "published_section",
     "rank",

@@ -21,6 +21,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphcl.adversary.adversary import Adversary
+from graphcl.adversary.budget import Budget
+from graphcl.adversary.clga import Clga
 from graphcl.adversary.random_edits import RandomFlips
 from graphcl.augment.augmenter import Augmenter
 from graphcl.catalogue import entries, find
@@ -32,10 +34,10 @@ from graphcl.graph import symmetrised
 from graphcl.hashing import is_undirected
 from graphcl.methods.recipe import Method, Recipe
 from graphcl.ops.linear import sparse_features
-from graphcl.seeding import Seeds, Stream
+from graphcl.seeding import Seeds, Stream, draw_normal
 from graphcl.train import start
 
-__all__ = ["Attack", "Victim", "attacked_graph", "contrastive_loss", "poisoned", "undirected"]
+__all__ = ["Attack", "Victim", "attacked_graph", "contrastive_loss", "difference", "poisoned", "undirected"]
 
 _STRENGTHS = ("rate", "std", "share")
 
@@ -83,6 +85,10 @@ class Attack(Config):
             raise RequestError(f"{self.name} follows no loss; leave the surrogate out")
         if self.when == "evasion" and not recipe.supervised:
             raise RequestError(f"surrogate '{self.surrogate}' is not trained on labels; take supervised-gcn")
+        if self.when == "poisoning" and not isinstance(part, Clga):
+            raise RequestError(
+                f"poisoning by {self.name}: it compares losses, which belong to another training each; take clga"
+            )
         if self.when == "poisoning" and recipe.kind() != "method":
             raise RequestError(f"surrogate '{self.surrogate}' has no loss without labels; take a method such as grace")
 
@@ -95,6 +101,12 @@ class Attack(Config):
         if not isinstance(made, (Adversary, Augmenter)):
             raise RequestError(f"{self.name} has to be trained, which no attack does; take a fixed augmenter")
         return made
+
+    def check(self, graph: Data) -> None:
+        """Refuse a graph that cannot be attacked, before anything is trained on it."""
+        part = self.part()
+        if isinstance(part, Adversary):
+            part.check(graph)
 
     @property
     def blind(self) -> bool:
@@ -110,26 +122,40 @@ class Attack(Config):
 
     @property
     def strength(self) -> float:
-        """How much: the share of the edges or entries, the radius, or the rate of an augmenter."""
+        """How much, in `unit`."""
         part = self.part()
         if isinstance(part, Augmenter):
-            return float(next((getattr(part, name) for name in _STRENGTHS if hasattr(part, name)), 1.0))
+            return float(getattr(part, self.unit, 1.0))
+        return float(getattr(part.budget, self.unit) or 0.0)
+
+    @property
+    def unit(self) -> str:
+        """What the strength is of: a field of the budget, or of an augmenter."""
+        part = self.part()
+        if isinstance(part, Augmenter):
+            return next((name for name in _STRENGTHS if hasattr(part, name)), "")
         budget = part.budget
         if part.on_edges:
-            return float(budget.edges if budget.flips is None else budget.flips)
-        return float(budget.linf or budget.l2 or budget.l0)
+            return "edges" if budget.flips is None else "flips"
+        return next((name for name in ("linf", "l2", "l0") if getattr(budget, name)), "l0")
 
     @property
     def family(self) -> str:
-        """What all strengths of this attack have in common, as a column's head says it."""
+        """What all strengths of this attack have in common, as a column's head says it: every setting but that one."""
         part = self.part()
-        words = [self.name]
+        settings, usual = encode(part), encode(type(part)())
+        words = [self.name, self.unit] if self.unit else [self.name]
         if isinstance(part, Adversary):
-            usual = type(part)()
-            words += [part.budget.edits] if part.on_edges and part.budget.edits != "flip" else []
-            plain = {key: value for key, value in encode(part).items() if key != "budget"}
-            changed = {key: value for key, value in plain.items() if encode(usual)[key] != value}
-            words += [f"{key}={value}" for key, value in sorted(changed.items())]
+            budget, none = settings.pop("budget"), encode(Budget(edges=0.0))
+            limits = {key: value for key, value in budget.items() if key != self.unit and value != none[key]}
+            # the share of edges that a budget of features holds by default, or beside a number, means nothing
+            if not part.on_edges or self.unit == "flips":
+                limits.pop("edges", None)
+            words += [str(limits.pop("edits"))] if "edits" in limits else []
+            words += [f"{key}={value}" for key, value in sorted(limits.items())]
+        words += [
+            f"{key}={value}" for key, value in sorted(settings.items()) if value != usual[key] and key != self.unit
+        ]
         if self.surrogate:
             words.append(f"from {self.surrogate}")
         return f"{' '.join(words)}, {self.when}"
@@ -194,8 +220,9 @@ def contrastive_loss(recipe: Recipe, graph: Data, seed: int) -> Callable[[Data],
             bare = graph.__copy__()
             bare.edge_index = edges
             training = start(recipe, bare, seed)
-            for _ in training.steps:
-                pass
+            with torch.enable_grad():
+                for _ in training.steps:
+                    pass
             known[:] = [(edges, training.method.eval())]
         return known[0][1]
 
@@ -208,10 +235,15 @@ def contrastive_loss(recipe: Recipe, graph: Data, seed: int) -> Callable[[Data],
         seen.edge_index = data.edge_index
         if weight is not None:
             seen.edge_weight = weight
+        seen = seen.to(_device_of(method, data.x.device))
         with Stream(Seeds(seed).torch("dropout")):
             return torch.stack(list(method.loss(seen, Seeds(seed).torch("views")).values())).sum()
 
     return loss
+
+
+def _device_of(method: Method, otherwise: torch.device) -> torch.device:
+    return next((parameter.device for parameter in method.parameters()), otherwise)
 
 
 @dataclass(frozen=True)
@@ -236,8 +268,8 @@ class Victim:
         Args:
             features: whether they change; if not, they are prepared once.
         """
-        device = next((parameter.device for parameter in self.method.parameters()), self.graph.x.device)
-        ready = self.recipe.prepare(self.graph)
+        device = _device_of(self.method, self.graph.x.device)
+        ready = self.recipe.prepare(self.graph).to(device)
         fixed = sparse_features(ready.x) if self.method.takes_sparse_features else ready.x
 
         def scores(graph: Data) -> Tensor:
@@ -288,26 +320,32 @@ def attacked_graph(
             with torch.no_grad():
                 about["loss"] = [float(loss(before)), float(loss(after))]
         except UnfollowedError as error:
-            if _looks_at_edges(source, before, generator):
+            if followed is not victim:
+                raise RequestError(f"surrogate '{attack.surrogate}': {error}") from None
+            if _looks_at(source, before, adversary, generator):
                 raise RunFailedError(
-                    f"{error}; what it computes changes with the edges all the same: name a surrogate"
+                    f"{error}; what it computes changes all the same: name a surrogate, such as supervised-gcn"
                 ) from None
             after, about["blind"] = before, "the method does not look at what is attacked"
     else:
         after = part(before, generator=generator)
-    about["edges"] = _edge_difference(before, after)
-    return after, about
+    return after, {**about, **difference(before, after)}
 
 
-def _looks_at_edges(scores: Callable[[Data], Tensor], graph: Data, generator: torch.Generator) -> bool:
-    other = RandomFlips().replace(budget=RandomFlips().budget.replace(edges=0.5))(graph, generator=generator)
+def _looks_at(scores: Callable[[Data], Tensor], graph: Data, adversary: Adversary, generator: torch.Generator) -> bool:
+    """Whether scores change with what an adversary would change, changed by chance."""
+    other = graph.__copy__()
+    if adversary.on_edges:
+        other = RandomFlips(Budget(edges=0.5))(other, generator=generator)
+    if adversary.on_features:
+        other.x = other.x + draw_normal(*other.x.shape, generator=generator, device=other.x.device, dtype=other.x.dtype)
     with torch.no_grad():
         return not torch.equal(scores(graph), scores(other))
 
 
-def _edge_difference(before: Data, after: Data) -> int:
-    """Undirected edges in which two graphs differ."""
+def difference(before: Data, after: Data) -> dict[str, int]:
+    """In how many undirected edges, and how many entries of the features, two graphs differ."""
     n = int(before.num_nodes or 0)
     codes = [torch.unique(g.edge_index.min(0).values * n + g.edge_index.max(0).values) for g in (before, after)]
     counts = torch.unique(torch.cat(codes), return_counts=True)[1]
-    return int((counts == 1).sum())
+    return {"edges": int((counts == 1).sum()), "entries": int((before.x != after.x).sum())}

@@ -1,8 +1,10 @@
 """From records to a table: means with 95 % intervals, what is inside the noise, controls always in sight."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -11,12 +13,13 @@ from rich.table import Table
 from scipy import stats
 
 from graphcl.bench.attack import Attack
-from graphcl.bench.run import Record, preset_for
+from graphcl.bench.run import Record
 from graphcl.bench.section import Section
 from graphcl.bench.store import Store
 from graphcl.catalogue import entries
-from graphcl.config import decode, encode
+from graphcl.config import decode, digest, encode
 from graphcl.errors import RequestError
+from graphcl.methods.recipe import preset_for
 
 __all__ = ["PROBELESS", "Cell", "Column", "Report", "by_metric", "records_below", "summarise"]
 
@@ -38,6 +41,7 @@ class Column:
     probe: str = "logistic"
     attack: str = ""
     strength: float = 0.0
+    unit: str = ""
 
     @property
     def key(self) -> tuple[str | float, ...]:
@@ -265,7 +269,9 @@ class Report:
                 rows.append((row, *(_cost(cell) for cell in cells)))
         if not rows:
             return None
-        notes = (f"Median over seeds of a whole run: load, train, embed, probe. On: {'; '.join(self.machines)}.",)
+        notes = (
+            f"Median over seeds of a whole run: load, train, embed, probe, attack. On: {'; '.join(self.machines)}.",
+        )
         return Section("Seconds and peak MB", ("method", *map(self.place, columns)), tuple(rows), notes)
 
     def rows_of(self, method: str) -> Section | None:
@@ -475,19 +481,27 @@ def _column(record: Record) -> Column:
     )
 
 
-def _attack(run: Mapping[str, Any]) -> tuple[str, float]:
-    """What is done to the graph, and how much of it."""
-    if not run.get("attack"):
-        return "", 0.0
-    attack = decode(Attack, run["attack"])
-    return attack.family, attack.strength
+def _attack(run: Mapping[str, Any]) -> tuple[str, float, str]:
+    """What is done to the graph, how much of it, and in which unit."""
+    return _described_attack(json.dumps(run["attack"], sort_keys=True)) if run.get("attack") else ("", 0.0, "")
+
+
+@cache
+def _described_attack(text: str) -> tuple[str, float, str]:
+    values = json.loads(text)
+    try:
+        attack = decode(Attack, values)
+        return attack.family, attack.strength, attack.unit
+    except RequestError:
+        # of a distribution that is not installed here, or of another version: by its settings as they are
+        return f"{values.get('name', '?')} {digest(values)[:6]}, {values.get('when', '?')}", 1.0, "?"
 
 
 def _belongs(record: Record, column: Column) -> bool:
     """Whether a record counts in a column; some rows have no probe, and a failed run no content to differ in."""
     run = record["run"]
     same = (run["dataset"], run["split"], run["protocol"]) == (column.dataset, column.split, column.protocol)
-    same = same and _attack(run) == (column.attack, column.strength)
+    same = same and _attack(run) == (column.attack, column.strength, column.unit)
     content = record["status"] != "ok" or record["dataset"]["fingerprint"] == column.fingerprint
     return same and content and (run["probe"]["name"] in PROBELESS or _probe(run) == column.probe)
 
@@ -499,7 +513,7 @@ def _probe(run: dict[str, Any]) -> str:
     probes = entries("probes")
     if name not in probes:
         return name
-    usual = encode(probes[name].preset(run["dataset"]))
+    usual = encode(probes[name].preset(preset_for(probes[name], run["dataset"])))
     changed = [f"{key}={value}" for key, value in settings.items() if usual.get(key, value) != value]
     return f"{name} ({', '.join(sorted(changed))})" if changed else name
 

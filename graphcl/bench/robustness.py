@@ -75,12 +75,14 @@ def _families(report: Report) -> list[Family]:
     found: dict[tuple[Any, ...], dict[float, Column]] = defaultdict(dict)
     evasion: dict[tuple[Any, ...], bool] = {}
     for column in report.columns:
+        if not any(report.scored(row, column) for row in report.rows):
+            continue  # of failed runs alone
         spec = entries("datasets").get(column.dataset)
         here = column.dataset, column.split, column.metric, column.probe, column.protocol
         if column.attack:
             key = (*here, column.attack)
             found[key][column.strength] = column
-            clean = replace(column, attack="", strength=0.0)
+            clean = replace(column, attack="", strength=0.0, unit="")
             if clean in report.columns:
                 found[key][0.0] = clean
             evasion[key] = column.attack.endswith("evasion")
@@ -147,19 +149,21 @@ def _worst(report: Report, families: list[Family]) -> list[Section]:
     for family in families:
         for strength, column in family.columns.items():
             if strength:
-                grouped[column.dataset, column.split, column.metric, column.probe, strength].append(column)
+                grouped[column.dataset, column.split, column.metric, column.probe, column.unit, strength].append(column)
     rows = []
-    for (dataset, split, metric, probe, strength), columns in sorted(grouped.items()):
+    for (dataset, split, metric, probe, unit, strength), columns in sorted(grouped.items()):
         if len(columns) < 2:
             continue
         for row in report.rows:
-            cells = [report.cells[row, column].values for column in columns if report.scored(row, column)]
-            shared = sorted(set.intersection(*map(set, cells))) if len(cells) == len(columns) else []
+            met = [column for column in columns if report.scored(row, column)]
+            cells = [report.cells[row, column].values for column in met]
+            shared = sorted(set.intersection(*map(set, cells))) if len(cells) > 1 else []
             if shared:
                 least = [min(cell[seed] for cell in cells) for seed in shared]
-                which = columns[int(np.argmin([np.mean([cell[seed] for seed in shared]) for cell in cells]))]
-                place = f"{dataset} · {split} · {metric}{_other(probe)} · {strength:g}"
-                rows.append((place, row, _text(least), which.attack.removesuffix(", evasion")))
+                which = met[int(np.argmin([np.mean([cell[seed] for seed in shared]) for cell in cells]))]
+                place = f"{dataset} · {split} · {metric}{_other(probe)} · {unit} {strength:g}"
+                lacking = f" ({len(columns) - len(met)} attack without a score)" if len(met) < len(columns) else ""
+                rows.append((place, row, _text(least), which.attack.removesuffix(", evasion") + lacking))
     if not rows:
         return []
     notes = ("For each seed the lowest of the scores under these attacks; the last column is lowest on average.",)

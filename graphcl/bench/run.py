@@ -3,19 +3,21 @@
 import copy
 import hashlib
 import json
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphcl.bench.attack import Attack, Victim, attacked_graph, poisoned, undirected
+from graphcl.bench.attack import Attack, Victim, attacked_graph, difference, poisoned, undirected
 from graphcl.bench.measure import Clock, environment, peak_memory
-from graphcl.catalogue import entries, find
+from graphcl.catalogue import find
 from graphcl.config import decode, digest, encode, parse_setting
 from graphcl.data.loading import find_dataset, labels, load, split_names
 from graphcl.data.spec import DatasetSpec, Graphs
@@ -26,12 +28,12 @@ from graphcl.evaluate.diagnostics import diagnose
 from graphcl.evaluate.probes import Metric, Probe, selection_score, selections
 from graphcl.evaluate.scoring import Scores, count_classes, fit_probe, score, score_outputs
 from graphcl.graph import fingerprint
-from graphcl.methods.recipe import Recipe
+from graphcl.methods.recipe import Recipe, preset_for
 from graphcl.plan import Plan
 from graphcl.seeding import Seeds
 from graphcl.train import Step, Training, embedding, start
 
-__all__ = ["LEGACY_EVERY", "Record", "Run", "Trained", "Watch", "execute", "nested", "preset_for"]
+__all__ = ["LEGACY_EVERY", "Record", "Run", "Trained", "Watch", "execute", "nested"]
 
 Record = dict[str, Any]
 Watch = Callable[[Step, Plan], None]
@@ -160,7 +162,9 @@ class Run:
             )
         # the majority class has no embedding that another probe could read
         name = recipe.probe if probe is None or recipe.probe == "majority" else probe
-        made: Probe = find("probes", name).preset(dataset, probe_changes if name != "majority" else None)
+        probe_class: type[Probe] = find("probes", name)
+        of = preset_for(probe_class, dataset)
+        made = probe_class.preset(of, probe_changes if name != "majority" else None)
         return cls(
             method=method,
             dataset=dataset,
@@ -203,12 +207,6 @@ class Run:
         """The probe these settings describe."""
         cls = find("probes", self.probe["name"])
         return decode(cls, {name: value for name, value in self.probe.items() if name != "name"})
-
-
-def preset_for(recipe: type[Recipe], dataset: str) -> str:
-    """Whose settings a recipe takes on a data set: its own, or those of the data set it is made of."""
-    spec = entries("datasets").get(dataset)
-    return spec.kin if spec is not None and spec.kin and dataset not in recipe.presets else dataset
 
 
 def _resolved(attack: Mapping[str, Any], spec: DatasetSpec, protocol: str) -> dict[str, Any]:
@@ -322,6 +320,8 @@ def _describe_embedding(run: Run, record: Record, kept: list[Trained]) -> None:
     """What can be said of an embedding without a split, once for each training; the majority's says nothing."""
     if not kept or kept[0].key != run.training or kept[0].embedding is None or run.probe["name"] == "majority":
         return
+    if run.attack is not None and run.attack["when"] == "poisoning":
+        return  # the graph that it embeds is not the data set's
     if kept[0].about is None:
         graphs, _ = load(run.dataset, run.split, run.seed)
         kept[0] = replace(kept[0], about=_described(kept[0].embedding, graphs, run.seed))
@@ -334,13 +334,15 @@ def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained]) -
     spec = find_dataset(run.dataset)
     recipe, y = run.recipe(), labels(clean)
     attack = None if run.attack is None else decode(Attack, run.attack)
-    graphs = clean
-    if attack is not None and attack.when == "poisoning":
-        graphs = _poisoned(run, attack, clean)
+    graphs, extra = clean, dict[str, Any]()
+    if attack is not None:
+        attack.check(undirected(clean))
+        if attack.when == "poisoning":
+            graphs = _poisoned(run, attack, clean, clock)
+            extra["attack"] = difference(undirected(clean), graphs)
     clock.lap("load")
     evading = attack is not None and attack.when == "evasion"
     epoch: int | str | None = None
-    extra: Record = {}
     victims: list[Victim] = []
     if recipe.supervised:
         scores, victims = _supervised(run, recipe, graphs, split, spec.metric, watch, clock)
@@ -363,10 +365,11 @@ def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained]) -
                 kept[:] = [_train(run, recipe, graphs, watch, clock)]
             if kept[0].embedding is None:
                 raise RunFailedError(kept[0].failure or "the training failed")
-            scores, extra = _scored_once(run, kept[0].embedding, y, split, spec.metric, scored, clock)
+            scores, shared = _scored_once(run, kept[0].embedding, y, split, spec.metric, scored, clock)
+            extra |= shared
             victims = _probed_victims(run, recipe, kept[0], graphs, y, split, spec.metric) if evading else []
     if attack is not None and evading:
-        scores, extra["attack"] = _evaded(run, attack, victims, scores, y, split, spec.metric)
+        scores, extra["attack"] = _evaded(run, attack, victims, scores, y, split, spec.metric, clock)
         clock.lap("attack")
     return {
         **extra,
@@ -391,22 +394,31 @@ def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained]) -
     }
 
 
-def _poisoned(run: Run, attack: Attack, clean: Graphs) -> Data:
+def _poisoned(run: Run, attack: Attack, clean: Graphs, clock: Clock) -> Data:
     """The graph that is trained on: made once for all methods where a surrogate had to be trained for it."""
     if not attack.surrogate:
         return poisoned(attack, clean, None, run.seed)
     key = digest({"attack": encode(attack), "dataset": fingerprint(clean), "seed": run.seed})
-    if key not in _CARRIED:
+
+    def make() -> tuple[Data, Record]:
         recipe: type[Recipe] = find("methods", attack.surrogate)
-        surrogate = recipe.preset(preset_for(recipe, run.dataset))
-        _keep_carried(key, (poisoned(attack, clean, surrogate, run.seed), {}))
-    return _CARRIED[key][0]
+        return poisoned(attack, clean, recipe.preset(preset_for(recipe, run.dataset)), run.seed), {}
+
+    return _carried(key, make, clock)[0]
 
 
-def _keep_carried(key: str, made: tuple[Data, Record]) -> None:
+def _carried(key: str, make: Callable[[], tuple[Data, Record]], clock: Clock) -> tuple[Data, Record]:
+    """A graph that was made without looking at what it is used against, once; its time counts in full each time."""
+    known = _CARRIED.get(key)
+    if known is not None:
+        clock.add({"attack": known[1]})
+        return known[0]
     while len(_CARRIED) >= _CARRIED_AT_MOST:
         del _CARRIED[next(iter(_CARRIED))]
-    _CARRIED[key] = made
+    began = time.perf_counter()
+    made = make()
+    _CARRIED[key] = made, time.perf_counter() - began
+    return made
 
 
 def _scored_once(
@@ -538,13 +550,20 @@ def _surrogates(run: Run, name: str, graphs: Graphs, split: Split, metric: Metri
 
 _SURROGATES: dict[str, list[Victim]] = {}
 _SURROGATES_AT_MOST = 4
-_CARRIED: dict[str, tuple[Data, Record]] = {}
+_CARRIED: dict[str, tuple[tuple[Data, Record], float]] = {}
 _CARRIED_AT_MOST = 64
 """Graphs that were made without looking at what they are used against."""
 
 
 def _evaded(
-    run: Run, attack: Attack, victims: list[Victim], clean: Scores, y: Tensor, split: Split, metric: Metric
+    run: Run,
+    attack: Attack,
+    victims: list[Victim],
+    clean: Scores,
+    y: Tensor,
+    split: Split,
+    metric: Metric,
+    clock: Clock,
 ) -> tuple[Scores, Record]:
     """The scores on a graph changed against each triple's encoder and probe, and how it was changed."""
     graph = victims[0].graph
@@ -558,9 +577,7 @@ def _evaded(
         if attack.surrogate or attack.blind:
             asked = {"attack": encode(attack), "dataset": run.dataset, "split": split.digest, "seed": run.seed}
             key = digest({**asked, "triple": number})
-            if key not in _CARRIED:
-                _keep_carried(key, attacked_graph(*args))
-            after, about = _CARRIED[key]
+            after, about = _carried(key, partial(attacked_graph, *args), clock)
         else:
             after, about = attacked_graph(*args)
         with torch.no_grad():

@@ -51,8 +51,8 @@ class Suite(Config):
         variants: further rows of a method (``[[variants.aspect]]``): each its own changes to the settings made for the
             data set, beside those of ``settings`` that it does not name.
         attacks: further columns of every task (``[[attacks]]``): the fields of `graphcl.bench.attack.Attack`, and
-            ``edges``, ``entries``, ``linf`` or ``rates``, a list of strengths with a column for each. The graph
-            without any attack is always a column too.
+            ``edges``, ``entries``, ``linf``, ``rates`` or ``stds``, a list of strengths with a column for each. The
+            graph without any attack is always a column too.
         protocol: ``honest`` or ``legacy``.
         probe: catalogue name of the probe; ``""`` takes the standard one.
     """

@@ -58,12 +58,18 @@ def evasion_loss(logits: Callable[[Data], Tensor], data: Data, y: Tensor, rows: 
     """
     if rows.numel() == 0 or bool((y[rows] < 0).any()):
         raise DataError("evasion_loss needs rows to attack, each with a label; leave out those of -1")
+
+    def missed(graph: Data) -> Tensor:
+        # a model may sit on another device than the graph
+        scores = logits(graph)
+        return margins(scores[rows.to(scores.device)], y[rows].to(scores.device))
+
     with torch.no_grad():
-        unit = margins(logits(data)[rows], y[rows]).abs().mean()
+        unit = missed(data).abs().mean()
     unit = torch.where(unit > 0, unit, 1.0)
 
     def loss(graph: Data) -> Tensor:
-        return torch.tanh(margins(logits(graph)[rows], y[rows]) / unit).mean()
+        return torch.tanh(missed(graph) / unit).mean()
 
     return loss
 

@@ -64,6 +64,7 @@ from .recipe import FeatureScale as FeatureScale
 from .recipe import Method as Method
 from .recipe import Paper as Paper
 from .recipe import Recipe as Recipe
+from .recipe import preset_for as preset_for
 from .s3gcl import S3gcl as S3gcl
 from .s3gcl import S3gclMethod as S3gclMethod
 from .sim_grace import SimGrace as SimGrace
@@ -156,6 +157,7 @@ __all__ = [
     "TwoView",
     "encode",
     "idf_weighted",
+    "preset_for",
     "robust_smooth",
     "split_edges",
 ]

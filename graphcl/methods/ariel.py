@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import Data
+from torch_geometric.utils import coalesce
 
 from graphcl.adversary.budget import Budget
 from graphcl.adversary.features import FeaturePgd
@@ -121,6 +122,14 @@ class Ariel(Recipe):
     features: FeatureScale = "row"
     plan: Plan = Plan(epochs=1000, lr=1e-3, weight_decay=1e-5)
 
+    def prepare(self, data: Data) -> Data:
+        """The graph as all recipes take it, each edge once and with nothing on it: it may be flipped."""
+        out = super().prepare(data)
+        for name in [key for key in out.keys() if key != "edge_index" and out.is_edge_attr(key)]:  # noqa: SIM118
+            del out[name]
+        out.edge_index = coalesce(out.edge_index, num_nodes=out.num_nodes)
+        return out
+
     def assemble(self, shape: GraphShape) -> "ArielMethod":
         """A GCN with a two-layer projector, as GRACE's."""
         hidden = [2 * self.dim] * (self.layers - 1)
@@ -155,7 +164,15 @@ class ArielMethod(Method):
         ]
         self.objective = InfoNCE(recipe.temperature)
         self.adversaries = (
-            Prbcd(Budget(edges=recipe.edges), steps=recipe.steps, rate=1.0, samples=1, block=recipe.block, settle=0.0),
+            Prbcd(
+                Budget(edges=recipe.edges),
+                steps=recipe.steps,
+                rate=1.0,
+                samples=1,
+                search=0,
+                block=recipe.block,
+                settle=0.0,
+            ),
             FeaturePgd(Budget(edges=0.0, linf=recipe.radius), steps=recipe.steps, rate=float(recipe.steps)),
         )
 
@@ -176,10 +193,8 @@ class ArielMethod(Method):
         return terms
 
     def _sampled(self, batch: Data, generator: torch.Generator) -> Data:
-        """The subgraph on random nodes, its edges as they are without their weights."""
+        """The subgraph on random nodes."""
         n, out = int(batch.num_nodes or 0), copy.copy(batch)
-        if out.get("edge_weight") is not None:
-            del out.edge_weight
         if self.recipe.sample < n:
             order = draw_order(n, generator=generator, device=batch.edge_index.device)
             keep_nodes(out, {None: order[: self.recipe.sample].sort().values})

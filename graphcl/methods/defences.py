@@ -4,14 +4,15 @@ An attack on the edges leaves the features as they are, so a graph made of the f
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+import annotated_types as at
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
 from graphcl.augment.similarity import JaccardEdges, KNNGraph
-from graphcl.config import Positive, Rate, Size
+from graphcl.config import Rate, Size
 from graphcl.graph import GraphShape, unit_rows
 from graphcl.methods.recipe import FeatureScale, Method, Recipe
 from graphcl.ops.propagate import gcn_propagate
@@ -139,7 +140,7 @@ class KnnPpr(Recipe):
 
     k: Size = 20
     share: Rate = 0.5
-    teleport: Positive = 0.1
+    teleport: Annotated[float, at.Interval(gt=0, le=1)] = 0.1
     features: FeatureScale = "row"
     plan: Plan = Plan(epochs=0)
 

@@ -18,7 +18,7 @@ from graphcl.augment.features import FeatureMask
 from graphcl.augment.similarity import edge_similarity
 from graphcl.config import BelowOne, Positive, Rate, Size
 from graphcl.encoders.mlp import MLP
-from graphcl.errors import RequestError
+from graphcl.errors import UnfollowedError
 from graphcl.graph import GraphShape, unit_rows
 from graphcl.methods.recipe import FeatureScale, Method, Paper, Recipe
 from graphcl.objectives.contrast import info_nce
@@ -188,7 +188,7 @@ class HlclMethod(Method):
         The embedding is that of the layers as they were at the last refresh, which are part of the state.
         """
         if batch.get("edge_weight") is not None:
-            raise RequestError("Hlcl takes edges by how alike their ends are, and no edge_weight; drop the weights")
+            raise UnfollowedError("Hlcl takes edges by how alike their ends are, and no edge_weight; drop the weights")
         recipe = self.recipe
         shares = (recipe.similar, recipe.dissimilar)
         refreshed = int(self.epoch) >= recipe.refresh

@@ -7,19 +7,20 @@ builds a `Method`, the modules and the loss, which knows no optimiser, device, f
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphcl.catalogue import entries
 from graphcl.config import Config, updated
 from graphcl.errors import RequestError
 from graphcl.graph import GraphShape, is_symmetric, row_normalised, standardised, symmetrised
 from graphcl.plan import Plan
 from graphcl.seeding import Stream
 
-__all__ = ["FeatureScale", "Method", "Paper", "Recipe"]
+__all__ = ["FeatureScale", "Method", "Paper", "Recipe", "preset_for"]
 
 FeatureScale: TypeAlias = Literal["raw", "row", "standard", "ones"]
 
@@ -75,6 +76,22 @@ class Method(nn.Module):
 
     def after_epoch(self) -> None:
         """Called when all batches of an epoch have been seen."""
+
+
+class _WithPresets(Protocol):
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+
+
+def preset_for(part: type[_WithPresets], dataset: str) -> str:
+    """Whose settings a recipe (or a probe) takes on a data set: its own, or those of the data set that it was made of.
+
+    Example:
+        >>> from graphcl.methods import Grace
+        >>> preset_for(Grace, "cora-metattack-10"), preset_for(Grace, "texas")
+        ('cora', 'texas')
+    """
+    spec = entries("datasets").get(dataset)
+    return spec.kin if spec is not None and spec.kin and dataset not in part.presets else dataset
 
 
 @dataclass(frozen=True, kw_only=True)

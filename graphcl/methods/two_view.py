@@ -7,7 +7,7 @@ from torch_geometric.data import Data
 from graphcl.augment.augmenter import Augmenter
 from graphcl.augment.learned import LearnedView
 from graphcl.encoders.pooling import Readout, readout
-from graphcl.errors import RequestError
+from graphcl.errors import UnfollowedError
 from graphcl.methods.recipe import Method
 from graphcl.objectives.objective import Objective
 
@@ -18,13 +18,13 @@ def encode(encoder: nn.Module, data: Data) -> Tensor:
     """Node embeddings ``[N, D]``; edge weights are passed on, never dropped silently.
 
     Raises:
-        RequestError: the graph has edge weights and the encoder would ignore them.
+        UnfollowedError: the graph has edge weights and the encoder would ignore them.
     """
     weight = data.get("edge_weight")
     if weight is None:
         return encoder(data.x, data.edge_index)
     if not getattr(encoder, "supports_edge_weight", False):
-        raise RequestError(
+        raise UnfollowedError(
             f"{type(encoder).__name__} ignores edge_weight; use an encoder that supports it (GCN) or drop the weights"
         )
     return encoder(data.x, data.edge_index, weight)

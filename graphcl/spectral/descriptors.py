@@ -41,7 +41,7 @@ def rayleigh_quotient(x: Tensor, edge_index: Tensor, edge_weight: Tensor | None 
     An isolated node counts with the eigenvalue 1, and so does all of a graph without edges.
 
     Args:
-        x: ``[N, F]``, not all 0.
+        x: ``[N, F]``; a signal of nothing has the quotient 1.
         edge_index: ``int64 [2, E]``, each edge in both directions.
         edge_weight: ``[E]``; 1 where ``None``.
 
@@ -56,10 +56,12 @@ def rayleigh_quotient(x: Tensor, edge_index: Tensor, edge_weight: Tensor | None 
         >>> rayleigh_quotient(x, edges).item()
         2.0
     """
+    energy = x.square().sum()
+    energy = torch.where(energy > 0, energy, 1.0)
     if not edge_index.numel():
-        return x.square().sum() / x.square().sum()
+        return x.square().sum() / energy
     pattern, values = spectral_operator(edge_index, x.size(0), edge_weight, x.dtype)
-    return 1 - (x * multiply(pattern, values.to(x.dtype), x)).sum() / x.square().sum()
+    return 1 - (x * multiply(pattern, values.to(x.dtype), x)).sum() / energy
 
 
 @torch.no_grad()

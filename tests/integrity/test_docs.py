@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("augmenters", "diagnostics", "spectral", "speed")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("augmenters", "diagnostics", "robustness", "spectral", "speed")),
 ]
 
 

@@ -185,6 +185,24 @@ def test_feature_flips_take_the_steepest_entries():
     assert out.x.tolist() == [[0.0, 2.0, 2.0], [2.0, 0.0, 0.0]]
 
 
+@pytest.mark.parametrize(
+    ("adversary", "budget"),
+    [(FeaturePgd, {"linf": 0.1}), (FeatureFlips, {"l0": 0.5}), (RandomFeatureFlips, {"l0": 0.5})],
+)
+def test_features_of_other_nodes_stay(adversary, budget):
+    graph, _, loss = attacked_model()
+    moved = (adversary(Budget(**budget, nodes=(3, 7)))(graph, loss, generator()).x != graph.x).any(1)
+    assert int(moved.sum()) > 0
+    assert set(moved.nonzero().flatten().tolist()) <= {3, 7}
+
+
+def test_there_are_no_more_flips_than_pairs():
+    assert Budget(flips=10**9).edge_flips(path(5)) == 10
+    assert RandomFlips(Budget(flips=99))(path(5), generator=generator()).num_edges == 12
+    with pytest.raises(RequestError, match="nodes"):
+        Budget(nodes=())
+
+
 @pytest.mark.parametrize("adversary", [FeatureFlips, RandomFeatureFlips])
 def test_features_of_many_values_are_no_switches(adversary):
     graph = path(3)

@@ -13,15 +13,16 @@ from graphcl.bench.attack import Attack, Victim, attacked_graph
 from graphcl.bench.page import Page
 from graphcl.bench.report import summarise
 from graphcl.bench.robustness import robustness_sections
-from graphcl.bench.run import Run, execute, preset_for
+from graphcl.bench.run import Run, execute
 from graphcl.bench.suite import find_suite
 from graphcl.data.block_model import csbm
 from graphcl.data.loading import all_datasets, load
 from graphcl.errors import RequestError, RunFailedError, UnknownNameError
 from graphcl.evaluate import area_under_curve, evasion_loss, margins
 from graphcl.methods import CcaSsg, Grace, Propagated, Raw
-from graphcl.methods.recipe import Method
+from graphcl.methods.recipe import Method, preset_for
 from graphcl.plan import Plan
+from graphcl.train import recipe_of
 
 PRBCD = {"name": "prbcd", "settings": {"budget": {"edges": 0.05}, "steps": 8, "block": 2000}}
 NOISE = {"name": "random-flips", "when": "poisoning", "settings": {"budget": {"edges": 0.5, "edits": "add"}}}
@@ -55,6 +56,7 @@ def test_an_evasion_shares_the_training_and_a_poisoning_does_not():
         ({"name": "prbcd", "surrogate": "grace"}, "not trained on labels"),
         ({"name": "clga", "when": "poisoning", "surrogate": "supervised-gcn"}, "no loss without labels"),
         ({"name": "clga", "when": "poisoning", "surrogate": "raw"}, "no loss without labels"),
+        ({"name": "prbcd", "when": "poisoning", "surrogate": "grace"}, "take clga"),
         ({"name": "random-flips", "surrogate": "supervised-gcn"}, "follows no loss"),
         ({"name": "node-dropout"}, "which nodes there are"),
         ({"name": "learned-edge-dropout"}, "has to be trained"),
@@ -107,7 +109,7 @@ def test_what_does_not_look_at_edges_does_not_fall():
 
 def test_poison_is_trained_on():
     clean, hurt = execute(run()), execute(run(attack=NOISE))
-    assert "attack" not in hurt
+    assert hurt["attack"] == {"edges": clean["dataset"]["counts"]["edges"] // 4, "entries": 0}
     assert hurt["dataset"] == clean["dataset"]
     assert hurt["metrics"]["acc/test"] < clean["metrics"]["acc/test"]
 
@@ -185,13 +187,14 @@ def test_a_masked_gradient_is_no_robustness():
         head.weight.copy_(torch.randn(2, 12, generator=torch.Generator().manual_seed(0)))
     victim = Victim(Raw(), _Masked(), head, graph)
     rows = torch.arange(60)
-    with pytest.raises(RunFailedError, match=r"changes with the edges all the same: name a surrogate"):
+    with pytest.raises(RunFailedError, match=r"changes all the same: name a surrogate"):
         attacked_graph(Attack.of(PRBCD), victim, victim, graph.y, rows, torch.Generator().manual_seed(0))
 
 
 def test_poisoned_sets_take_the_settings_of_their_kin():
     assert preset_for(Grace, "cora-metattack-10") == "cora"
     assert preset_for(Grace, "texas") == "texas"
+    assert recipe_of("grace", "cora-metattack-10") == Grace.preset("cora")
     chosen = Run.of("grace", "cora-metattack-10", "attacked")
     assert chosen.settings == Run.of("grace", "cora").settings
     assert Run.of("supervised-gcn", "cora-metattack-10", "attacked").settings["dim"] == 16
@@ -260,7 +263,7 @@ def test_the_worst_of_several_attacks_is_taken_seed_by_seed():
     sections = {section.title: section for section in robustness_sections(summarise(records))}
     (row,) = sections["Worst case over attacks"].rows
     assert row[2].startswith("45.0")
-    assert row[3] == "prbcd from supervised-gcn"
+    assert row[3] == "prbcd edges from supervised-gcn"
     assert len(sections) == 3
     assert "Under attack" in Page.of(records).markdown()
 
@@ -319,5 +322,74 @@ def test_robust_smoothing_is_its_equation():
 
 def test_propagation_is_attacked_through_its_weights():
     assert Propagated().control
-    assert attack_module.Attack.of(PRBCD).family == "prbcd block=2000 steps=8, evasion"
-    assert attack_module.Attack.of(NOISE).strength == 0.5
+    assert Attack.of(PRBCD).family == "prbcd edges block=2000 steps=8, evasion"
+    assert Attack.of(NOISE).family == "random-flips edges add, poisoning"
+    assert Attack.of(NOISE).strength == 0.5
+
+
+def test_attacks_that_differ_in_more_than_their_strength_have_columns_of_their_own():
+    def made(name, **settings):
+        attack = Attack.of({"name": name, "settings": settings})
+        return attack.family, attack.strength, attack.unit
+
+    different = [
+        made("prbcd", budget={"edges": 0.05}),
+        made("prbcd", budget={"edges": 0.05, "per_node": 1}),
+        made("prbcd", budget={"edges": 0.05, "nodes": [1]}),
+        made("prbcd", budget={"edges": 1.0}),
+        made("prbcd", budget={"flips": 1}),
+        made("feature-pgd", budget={"linf": 0.1}),
+        made("feature-pgd", budget={"l2": 0.1}),
+        made("spectral-energy", budget={"linf": 0.1}),
+        made("spectral-energy", budget={"linf": 0.2}),
+        made("knn-graph", k=3),
+        made("knn-graph", k=30),
+    ]
+    assert len(set(different)) == len(different)
+    assert made("gaussian-noise", std=0.5) == ("gaussian-noise std, evasion", 0.5, "std")
+    # of one family, and so points of one curve
+    assert made("prbcd", budget={"edges": 0.1})[0] == different[0][0]
+
+
+def test_a_graph_that_cannot_be_attacked_is_refused_before_training(monkeypatch):
+    monkeypatch.setattr("graphcl.bench.run.start", lambda *args: pytest.fail("trained"))
+    record = execute(run("grace", {"name": "random-feature-flips", "settings": {"budget": {"l0": 0.1}}}))
+    assert record["status"] == "error"
+    assert "two values" in record["error"]
+
+
+def test_a_surrogate_that_ignores_edges_attacks_nothing(monkeypatch):
+    monkeypatch.setattr("graphcl.bench.run._SURROGATES", {})
+    record = execute(run("raw", {**PRBCD, "surrogate": "supervised-mlp"}))
+    assert record["status"] == "error"
+    assert record["error"].startswith("surrogate 'supervised-mlp': the loss does not depend on data.edge_weight")
+
+
+def test_what_is_blind_to_edges_is_attacked_through_its_features():
+    both = {"name": "spectral-energy", "settings": {"budget": {"edges": 0.05, "linf": 1.0}, "steps": 5}}
+    record = execute(run("raw", both))
+    assert record["status"] == "ok", record["error"]
+    (told,) = record["attack"]["triples"]
+    assert told["edges"] == 0
+    assert told["entries"] > 0
+    assert record["metrics"]["acc/test"] < record["attack"]["clean"]["acc/test"]
+    ones = execute(run("random-init", {"name": "feature-pgd", "settings": {"budget": {"linf": 1.0}}}, features="ones"))
+    assert ones["attack"]["triples"][0]["blind"]
+
+
+def test_an_unknown_attack_leaves_the_report_standing():
+    records = [fake("grace", 0, 0.8), fake("grace", 0, 0.5, attack_of(0.1))]
+    records[1]["run"]["attack"] = {"name": "of-somebody-else", "when": "evasion", "surrogate": "", "settings": {}}
+    report = summarise(records)
+    assert len(report.columns) == 2
+    assert any("of-somebody-else" in column.title for column in report.columns)
+
+
+def test_a_failed_attack_costs_no_other_row_its_curve():
+    records = [fake("grace", 0, 0.8), fake("grace", 0, 0.5, attack_of(0.1))]
+    lost = fake("dgi", 0, 0.0, attack_of(0.2))
+    records.append(
+        {**{key: lost[key] for key in ("run_id", "run", "time")}, "status": "failed", "error": "no gradient"}
+    )
+    (section,) = robustness_sections(summarise(records))
+    assert [row[0] for row in section.rows] == ["grace"]

@@ -66,11 +66,15 @@ def test_the_adversary_leaves_the_model_as_it_is():
 
 
 def test_a_step_sees_a_sample_of_the_nodes_and_drops_weights():
-    ready, method = setup(sample=20)
-    ready.edge_weight = torch.ones(ready.num_edges)
+    laden = csbm(nodes=60, classes=3, degree=6.0, homophily=0.8, features=12, seed=0)
+    laden.edge_index = laden.edge_index.repeat(1, 2)
+    laden.edge_weight, laden.edge_attr = torch.ones(laden.num_edges), torch.ones(laden.num_edges, 2)
+    plain, method = setup(sample=20)
+    ready = method.recipe.prepare(laden)
+    assert ready.num_edges == plain.num_edges
+    assert not {"edge_weight", "edge_attr"} & set(ready.keys())
     seen = method._sampled(ready, generator())
     assert seen.num_nodes == 20
-    assert "edge_weight" not in seen
     assert ready.num_nodes == 60
     assert int(seen.edge_index.max()) < 20
     terms = method.loss(ready, generator())
