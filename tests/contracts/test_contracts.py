@@ -142,7 +142,7 @@ def test_check_knows_what_it_has_no_contract_for():
     with pytest.raises(RequestError) as caught:
         check("graphcl.plan:Plan")
     assert str(caught.value) == (
-        "'graphcl.plan:Plan' is a Plan; there are contracts for: method, augmenter, objective, filter, gate, probe, data set"
+        "'graphcl.plan:Plan' is a Plan; there are contracts for: method, augmenter, adversary, objective, filter, gate, probe, data set"
     )
 
 

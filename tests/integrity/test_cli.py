@@ -309,7 +309,7 @@ def test_a_bench_runs_reports_and_is_not_run_again(call, tmp_path):
     assert code == 0
     assert "small.toml: 6 cells, 0 already recorded, 6 to run; records in runs" in err
     assert [line.split() for line in out.splitlines() if line.startswith("dgi")] == [
-        ["dgi", "karate", "few-4", "logistic", "honest", "0"]
+        ["dgi", "karate", "few-4", "logistic", "honest", "0", "–"]
     ]
     assert not Path("runs").exists()
     code, out, err = call("bench", "run", "small.toml", "--out", "runs")

@@ -87,7 +87,7 @@ for number in range(kills):
     else:  # while, or just after, a line is written
         while written() == before and time.monotonic() - began < 20:
             time.sleep(0.0002)
-        time.sleep(rng.uniform(0, 0.03 if number % 3 == 1 else 0.08))
+        time.sleep(rng.uniform(0, 0.06 if number % 3 == 1 else 0.14))
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     told["landed"] += os.WIFSIGNALED(status)
