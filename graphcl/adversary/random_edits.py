@@ -52,10 +52,7 @@ class RandomFlips(Adversary):
     def perturb(self, data: Data, loss: Loss, generator: torch.Generator | None) -> Data:
         """Draw pairs until there are enough, or no more."""
         space = EdgeSpace.of(data, self.budget, type(self).__name__)
-        total = self.budget.edge_flips(data)
-        kinds = self.budget.edits
-        joined = total if kinds == "add" else 0 if kinds == "remove" else round(self.added * total)
-        return _flip_at_random(space, joined, total, None, generator)
+        return _flip_at_random(space, self.added, None, generator)
 
 
 @dataclass(frozen=True)
@@ -90,16 +87,13 @@ class Dice(Adversary):
     def perturb(self, data: Data, loss: Loss, generator: torch.Generator | None) -> Data:
         """Draw pairs of the right labels until there are enough, or no more."""
         space = EdgeSpace.of(data, self.budget, type(self).__name__)
-        total = self.budget.edge_flips(data)
-        kinds = self.budget.edits
-        joined = total if kinds == "add" else 0 if kinds == "remove" else round(self.added * total)
-        return _flip_at_random(space, joined, total, data.y.flatten(), generator)
+        return _flip_at_random(space, self.added, data.y.flatten(), generator)
 
 
-def _flip_at_random(
-    space: EdgeSpace, joined: int, total: int, labels: Tensor | None, generator: torch.Generator | None
-) -> Data:
-    """So many pairs joined, and others parted up to the total; with labels, as `Dice` does."""
+def _flip_at_random(space: EdgeSpace, added: float, labels: Tensor | None, generator: torch.Generator | None) -> Data:
+    """A share of the flips joins pairs, the others part some; with labels, as `Dice` does."""
+    total, edits = space.budget.edge_flips(space.data), space.budget.edits
+    joined = total if edits == "add" else 0 if edits == "remove" else round(added * total)
     device = space.codes.device
     there = space.codes[space.allowed(space.codes)] if space.budget.edits != "add" else space.codes[:0]
     if labels is not None:
