@@ -20,10 +20,11 @@ from rich.table import Table
 
 from graphcl._version import __version__
 from graphcl.bench.attack import Attack
+from graphcl.bench.measure import Watch
 from graphcl.bench.page import Page
 from graphcl.bench.published import plain_figure, published_figures, published_section
 from graphcl.bench.report import by_metric, records_below, summarise
-from graphcl.bench.run import Record, Run, Watch, execute, nested
+from graphcl.bench.run import Record, Run, execute, nested
 from graphcl.bench.runner import pending, run_all
 from graphcl.bench.section import Section
 from graphcl.bench.store import Store

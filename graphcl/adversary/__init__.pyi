@@ -17,6 +17,7 @@ from .random_edits import RandomFlips as RandomFlips
 from .spectral_energy import Band as Band
 from .spectral_energy import SpectralEnergy as SpectralEnergy
 from .topology import Grbcd as Grbcd
+from .topology import GreedyFlips as GreedyFlips
 from .topology import PgdTopology as PgdTopology
 from .topology import Prbcd as Prbcd
 from .topology import SEARCHED as SEARCHED
@@ -33,6 +34,7 @@ __all__ = [
     "FeatureFlips",
     "FeaturePgd",
     "Grbcd",
+    "GreedyFlips",
     "Loss",
     "PgdTopology",
     "Prbcd",

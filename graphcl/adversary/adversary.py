@@ -6,7 +6,7 @@ stands behind the closure stay as they are (which mode that is, is the closure's
 """
 
 import copy
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, TypeAlias
 
@@ -27,7 +27,7 @@ Loss: TypeAlias = Callable[[Data], Tensor]
 gradients flow to: what is there in part. The value has to be the same whenever it is asked for."""
 
 
-class Adversary(Config):
+class Adversary(Config, ABC):
     """Root of all adversaries, which are frozen dataclasses and write `perturb`."""
 
     blind: ClassVar[bool] = False
@@ -74,11 +74,11 @@ class Adversary(Config):
         check_graph(data, name)
         if self.needs_labels and data.get("y") is None:
             raise DataError(f"{name} looks at the labels, and data.y is missing; set it, -1 where it is not known")
+        nodes, n = self.budget.nodes, int(data.num_nodes or 0)
+        if nodes is not None and not 0 <= min(nodes) <= max(nodes) < n:
+            raise RequestError(f"{name}: budget.nodes goes beyond the {n} nodes of the graph (0..{n - 1})")
         if self.on_edges:
             EdgeSpace.of(data, self.budget, name)
-        nodes = self.budget.nodes
-        if nodes is not None and not 0 <= min(nodes) <= max(nodes) < int(data.num_nodes or 0):
-            raise RequestError(f"{name}: budget.nodes goes beyond the {data.num_nodes} nodes of the graph")
 
     @abstractmethod
     def perturb(self, data: Data, loss: Loss, generator: torch.Generator | None) -> Data:

@@ -6,14 +6,14 @@ import torch
 from torch_geometric.data import Data
 
 from graphcl.adversary.adversary import Loss
-from graphcl.adversary.topology import Grbcd
+from graphcl.adversary.topology import GreedyFlips
 from graphcl.config import Size
 
 __all__ = ["Clga"]
 
 
 @dataclass(frozen=True)
-class Clga(Grbcd):
+class Clga(GreedyFlips):
     r"""Contrastive loss gradient attack: in each round the flips that the gradient of the loss asks for most.
 
     .. math:: F \leftarrow F \cup \mathrm{top}_{B / R} \big( \nabla_p \ell(\theta^*(F), F, p) \,|_{p = 0} \big), \qquad
@@ -27,7 +27,6 @@ class Clga(Grbcd):
         budget: how many flips, and which may be.
         rounds: R, each with a training of its own, at most one for each flip.
         block: pairs looked at in one round.
-        search: without meaning here.
 
     Raises:
         RequestError: a loss that does not depend on ``edge_weight``.
@@ -48,6 +47,6 @@ class Clga(Grbcd):
 
     def perturb(self, data: Data, loss: Loss, generator: torch.Generator | None) -> Data:
         """Flip in rounds."""
-        for now in self._greedy(data, loss, generator):
+        for now in self.greedy(data, loss, generator):
             data = now
         return data

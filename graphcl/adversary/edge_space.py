@@ -44,7 +44,6 @@ class EdgeSpace:
 
         Raises:
             DataError: it is directed, has an edge twice, or carries something on its edges.
-            RequestError: the budget names nodes that are not there.
         """
         store, n = data._store, int(data.num_nodes or 0)
         laden = [key for key in store if key != "edge_index" and store.is_edge_attr(key)]
@@ -55,8 +54,6 @@ class EdgeSpace:
         edges = data.edge_index
         if not is_undirected(edges):
             raise DataError(f"{name}: data.edge_index is directed; add the other directions with T.ToUndirected()")
-        if budget.nodes is not None and not 0 <= min(budget.nodes) <= max(budget.nodes) < n:
-            raise RequestError(f"{name}: budget.nodes goes beyond the {n} nodes of the graph (0..{n - 1})")
         low, high = edges.min(0).values, edges.max(0).values
         single = low * n + high
         loops = low == high

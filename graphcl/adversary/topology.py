@@ -28,7 +28,7 @@ from graphcl.adversary.edge_space import EdgeSpace
 from graphcl.config import Positive, Rate, Size
 from graphcl.seeding import draw_order, draw_uniform
 
-__all__ = ["SEARCHED", "Grbcd", "PgdTopology", "Prbcd", "box_simplex"]
+__all__ = ["SEARCHED", "Grbcd", "GreedyFlips", "PgdTopology", "Prbcd", "box_simplex"]
 
 SEARCHED = 66
 """Pairs of a graph whose flips are tried one by one after the gradient had its say: those of 12 nodes."""
@@ -283,48 +283,21 @@ class Prbcd(_Relaxed):
 
 
 @dataclass(frozen=True)
-class Grbcd(Adversary):
-    r"""Greedy randomised block coordinate ascent: each round flips where the gradient is largest, for good.
-
-    .. math:: F \leftarrow F \cup \mathrm{top}_{B / R} \big( \nabla_p \ell \,|_{p = 0} \big)
+class GreedyFlips(Adversary):
+    """Root of the adversaries that flip for good, round by round, where the gradient of the loss is largest.
 
     Args:
         budget: how many flips, and which may be.
-        rounds: R, at most one for each flip; the best of all rounds is the outcome.
-        search: graphs of at most so many pairs are searched flip by flip at the end; 0 is none.
+        rounds: at most one for each flip.
         block: pairs looked at in one round, up to a quarter of them edges of the graph; it is never smaller than twice
             the flips of a round.
-
-    Raises:
-        RequestError: a loss that does not depend on ``edge_weight``.
-        DataError: a graph whose edges cannot be flipped (see `Adversary`).
-
-    Reference:
-        Geisler et al., Robustness of graph neural networks at scale, NeurIPS 2021, section 3.
-
-    Example:
-        >>> g = Data(x=torch.ones(3, 1), edge_index=torch.tensor([[0, 1], [1, 0]]))
-        >>> Grbcd(Budget(flips=1))(g, lambda d: d.get("edge_weight", torch.ones(d.num_edges)).sum()).num_edges
-        4
     """
 
     budget: Budget = Budget()
     rounds: Size = 20
     block: Size = 20_000
-    search: Annotated[int, at.Ge(0)] = SEARCHED
 
-    def perturb(self, data: Data, loss: Loss, generator: torch.Generator | None) -> Data:
-        """Flip in rounds, and keep the best."""
-        best, best_value = data, value_of(loss, data)
-        for now in self._greedy(data, loss, generator):
-            if (value := value_of(loss, now)) > best_value:
-                best, best_value = now, value
-        space = EdgeSpace.of(data, self.budget, type(self).__name__)
-        if space.pairs > self.search:
-            return best
-        return _searched(space, loss, self.budget.edge_flips(data), best, generator)
-
-    def _greedy(self, data: Data, loss: Loss, generator: torch.Generator | None) -> Iterator[Data]:
+    def greedy(self, data: Data, loss: Loss, generator: torch.Generator | None) -> Iterator[Data]:
         """The graph after each round."""
         name = type(self).__name__
         space, total = EdgeSpace.of(data, self.budget, name), self.budget.edge_flips(data)
@@ -347,3 +320,43 @@ class Grbcd(Adversary):
                 taken = chosen
                 now = space.flipped(taken)
                 yield now
+
+
+@dataclass(frozen=True)
+class Grbcd(GreedyFlips):
+    r"""Greedy randomised block coordinate ascent: each round flips where the gradient is largest, for good.
+
+    .. math:: F \leftarrow F \cup \mathrm{top}_{B / R} \big( \nabla_p \ell \,|_{p = 0} \big)
+
+    Args:
+        budget: how many flips, and which may be.
+        rounds: R, at most one for each flip; the best of all rounds is the outcome.
+        block: pairs looked at in one round, up to a quarter of them edges of the graph; it is never smaller than twice
+            the flips of a round.
+        search: graphs of at most so many pairs are searched flip by flip at the end; 0 is none.
+
+    Raises:
+        RequestError: a loss that does not depend on ``edge_weight``.
+        DataError: a graph whose edges cannot be flipped (see `Adversary`).
+
+    Reference:
+        Geisler et al., Robustness of graph neural networks at scale, NeurIPS 2021, section 3.
+
+    Example:
+        >>> g = Data(x=torch.ones(3, 1), edge_index=torch.tensor([[0, 1], [1, 0]]))
+        >>> Grbcd(Budget(flips=1))(g, lambda d: d.get("edge_weight", torch.ones(d.num_edges)).sum()).num_edges
+        4
+    """
+
+    search: Annotated[int, at.Ge(0)] = SEARCHED
+
+    def perturb(self, data: Data, loss: Loss, generator: torch.Generator | None) -> Data:
+        """Flip in rounds, and keep the best."""
+        best, best_value = data, value_of(loss, data)
+        for now in self.greedy(data, loss, generator):
+            if (value := value_of(loss, now)) > best_value:
+                best, best_value = now, value
+        space = EdgeSpace.of(data, self.budget, type(self).__name__)
+        if space.pairs > self.search:
+            return best
+        return _searched(space, loss, self.budget.edge_flips(data), best, generator)

@@ -17,6 +17,7 @@ from .fidelity import Verdict as Verdict
 from .fidelity import compare_with_published as compare_with_published
 from .fidelity import explained_misses as explained_misses
 from .measure import Clock as Clock
+from .measure import Watch as Watch
 from .measure import environment as environment
 from .measure import peak_memory as peak_memory
 from .page import Page as Page
@@ -31,6 +32,7 @@ from .ranks import Ranking as Ranking
 from .ranks import critical_difference as critical_difference
 from .ranks import rank as rank
 from .ranks import rank_section as rank_section
+from .references import train_supervised as train_supervised
 from .report import Cell as Cell
 from .report import Column as Column
 from .report import PROBELESS as PROBELESS
@@ -46,7 +48,6 @@ from .run import LEGACY_EVERY as LEGACY_EVERY
 from .run import Record as Record
 from .run import Run as Run
 from .run import Trained as Trained
-from .run import Watch as Watch
 from .run import execute as execute
 from .run import nested as nested
 from .runner import pending as pending
@@ -57,6 +58,8 @@ from .suite import Suite as Suite
 from .suite import Task as Task
 from .suite import find_suite as find_suite
 from .suite import suites as suites
+from .under_attack import evade as evade
+from .under_attack import poison as poison
 
 __all__ = [
     "Attack",
@@ -96,6 +99,7 @@ __all__ = [
     "curves",
     "difference",
     "environment",
+    "evade",
     "execute",
     "explained_misses",
     "find_suite",
@@ -104,6 +108,7 @@ __all__ = [
     "peak_memory",
     "pending",
     "plain_figure",
+    "poison",
     "poisoned",
     "published_figures",
     "published_section",
@@ -115,5 +120,6 @@ __all__ = [
     "run_all",
     "suites",
     "summarise",
+    "train_supervised",
     "undirected",
 ]

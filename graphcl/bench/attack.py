@@ -172,19 +172,16 @@ def undirected(graphs: Graphs) -> Data:
     return graphs if is_undirected(graphs.edge_index) else symmetrised(graphs)
 
 
-def poisoned(attack: Attack, graphs: Graphs, surrogate: Recipe | None, seed: int) -> Data:
+def poisoned(attack: Attack, graph: Data, surrogate: Recipe | None, seed: int) -> Data:
     """The graph that is trained on.
 
     Args:
         attack: what is done.
-        graphs: the graph.
+        graph: undirected.
         surrogate: the method whose loss is followed, where one is.
         seed: of the attack, and of the surrogate's trainings.
-
-    Raises:
-        RequestError: a set of many graphs.
     """
-    graph, part, generator = undirected(graphs), attack.part(), Seeds(seed).torch("attack")
+    part, generator = attack.part(), Seeds(seed).torch("attack")
     if surrogate is None or not isinstance(part, Adversary):
         return part(graph, generator=generator)
     adversary: Adversary = part
@@ -253,14 +250,14 @@ class Victim:
     Args:
         recipe: how a graph is prepared.
         method: trained.
-        read: from an embedding ``[N, D]`` to class scores ``[N, C]``, differentiable.
         graph: the graph before the attack, undirected, as the data set has it.
+        read: from an embedding ``[N, D]`` to class scores ``[N, C]``, differentiable; ``None`` takes it as they are.
     """
 
     recipe: Recipe
     method: Method
-    read: Callable[[Tensor], Tensor]
     graph: Data
+    read: Callable[[Tensor], Tensor] | None = None
 
     def logits(self, *, features: bool) -> Callable[[Data], Tensor]:
         """From a graph to class scores.
@@ -283,7 +280,8 @@ class Victim:
             mode = self.method.training
             self.method.eval()
             try:
-                return self.read(self.method.embed(seen.to(device)))
+                h = self.method.embed(seen.to(device))
+                return h if self.read is None else self.read(h)
             finally:
                 self.method.train(mode)
 

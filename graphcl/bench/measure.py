@@ -4,7 +4,7 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -14,8 +14,13 @@ from typing import Any
 import torch
 
 from graphcl._version import __version__
+from graphcl.plan import Plan
+from graphcl.train import Step
 
-__all__ = ["Clock", "environment", "peak_memory"]
+__all__ = ["Clock", "Watch", "environment", "peak_memory"]
+
+Watch = Callable[[Step, Plan], None]
+"""What is called after each step of a training."""
 
 
 class Clock:

@@ -3,20 +3,20 @@
 import copy
 import hashlib
 import json
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphcl.bench.attack import Attack, Victim, attacked_graph, difference, poisoned, undirected
-from graphcl.bench.measure import Clock, environment, peak_memory
+from graphcl.bench.attack import Attack, Victim, difference, undirected
+from graphcl.bench.measure import Clock, Watch, environment, peak_memory
+from graphcl.bench.references import train_supervised
+from graphcl.bench.under_attack import evade, poison
 from graphcl.catalogue import find
 from graphcl.config import decode, digest, encode, parse_setting
 from graphcl.data.loading import find_dataset, labels, load, split_names
@@ -25,18 +25,16 @@ from graphcl.data.splits import Split, is_random
 from graphcl.errors import GraphclError, RequestError, RunFailedError, UnknownNameError
 from graphcl.evaluate.clusters import clustering
 from graphcl.evaluate.diagnostics import diagnose
-from graphcl.evaluate.probes import Metric, Probe, selection_score, selections
-from graphcl.evaluate.scoring import Scores, count_classes, fit_probe, score, score_outputs
+from graphcl.evaluate.probes import Metric, Probe
+from graphcl.evaluate.scoring import Scores, fit_probe, score
 from graphcl.graph import fingerprint
-from graphcl.methods.recipe import Recipe, preset_for
+from graphcl.methods.recipe import Method, Recipe, preset_for
 from graphcl.plan import Plan
-from graphcl.seeding import Seeds
-from graphcl.train import Step, Training, embedding, start
+from graphcl.train import Training, embedding, start
 
-__all__ = ["LEGACY_EVERY", "Record", "Run", "Trained", "Watch", "execute", "nested"]
+__all__ = ["LEGACY_EVERY", "Record", "Run", "Trained", "execute", "nested"]
 
 Record = dict[str, Any]
-Watch = Callable[[Step, Plan], None]
 Protocol = Literal["honest", "legacy"]
 
 LEGACY_EVERY = 10
@@ -237,7 +235,7 @@ class Trained:
     run_id: str
     embedding: Tensor | None
     about: Record | None = None
-    trained: Training | None = None
+    method: Method | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     peak: Mapping[str, float] = field(default_factory=dict)
     failure: str | None = None
@@ -338,14 +336,15 @@ def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained]) -
     if attack is not None:
         attack.check(undirected(clean))
         if attack.when == "poisoning":
-            graphs = _poisoned(run, attack, clean, clock)
+            graphs = poison(attack, undirected(clean), run.dataset, run.seed, clock)
             extra["attack"] = difference(undirected(clean), graphs)
     clock.lap("load")
     evading = attack is not None and attack.when == "evasion"
     epoch: int | str | None = None
     victims: list[Victim] = []
     if recipe.supervised:
-        scores, victims = _supervised(run, recipe, graphs, split, spec.metric, watch, clock)
+        scores, methods = train_supervised(recipe, graphs, split, spec.metric, run.seed, watch, clock)
+        victims = [Victim(recipe, method, undirected(clean)) for method in methods] if evading else []
         probe_used: Record = {"probe": "none", "rule": "class scores of the model itself"}
     else:
         probe = run.make_probe()
@@ -363,14 +362,15 @@ def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained]) -
         else:
             if not kept or kept[0].key != run.training:
                 kept[:] = [_train(run, recipe, graphs, watch, clock)]
-            if kept[0].embedding is None:
+            if kept[0].embedding is None or kept[0].method is None:
                 raise RunFailedError(kept[0].failure or "the training failed")
             scores, shared = _scored_once(run, kept[0].embedding, y, split, spec.metric, scored, clock)
             extra |= shared
-            victims = _probed_victims(run, recipe, kept[0], graphs, y, split, spec.metric) if evading else []
+            if evading:
+                fitted = fit_probe(kept[0].embedding, y, split, probe, spec.metric, run.seed)
+                victims = [Victim(recipe, kept[0].method, undirected(clean), one.logits) for one in fitted]
     if attack is not None and evading:
-        scores, extra["attack"] = _evaded(run, attack, victims, scores, y, split, spec.metric, clock)
-        clock.lap("attack")
+        scores, extra["attack"] = evade(attack, victims, scores, y, split, spec.metric, run.dataset, run.seed, clock)
     return {
         **extra,
         "metrics": scores.metrics,
@@ -392,33 +392,6 @@ def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained]) -
             "chosen": scores.chosen,
         },
     }
-
-
-def _poisoned(run: Run, attack: Attack, clean: Graphs, clock: Clock) -> Data:
-    """The graph that is trained on: made once for all methods where a surrogate had to be trained for it."""
-    if not attack.surrogate:
-        return poisoned(attack, clean, None, run.seed)
-    key = digest({"attack": encode(attack), "dataset": fingerprint(clean), "seed": run.seed})
-
-    def make() -> tuple[Data, Record]:
-        recipe: type[Recipe] = find("methods", attack.surrogate)
-        return poisoned(attack, clean, recipe.preset(preset_for(recipe, run.dataset)), run.seed), {}
-
-    return _carried(key, make, clock)[0]
-
-
-def _carried(key: str, make: Callable[[], tuple[Data, Record]], clock: Clock) -> tuple[Data, Record]:
-    """A graph that was made without looking at what it is used against, once; its time counts in full each time."""
-    known = _CARRIED.get(key)
-    if known is not None:
-        clock.add({"attack": known[1]})
-        return known[0]
-    while len(_CARRIED) >= _CARRIED_AT_MOST:
-        del _CARRIED[next(iter(_CARRIED))]
-    began = time.perf_counter()
-    made = make()
-    _CARRIED[key] = made, time.perf_counter() - began
-    return made
 
 
 def _scored_once(
@@ -469,7 +442,7 @@ def _train(run: Run, recipe: Recipe, graphs: Graphs, watch: Watch | None, clock:
         return Trained(run.training, run.id, None, failure=str(error))
     clock.lap("embed")
     spent = {name: value for name, value in clock.parts().items() if name in ("train", "embed")}
-    return Trained(run.training, run.id, h, trained=training, seconds=spent)
+    return Trained(run.training, run.id, h, method=training.method, seconds=spent)
 
 
 def _described(h: Tensor, graphs: Graphs, seed: int) -> Record:
@@ -483,108 +456,6 @@ def _described(h: Tensor, graphs: Graphs, seed: int) -> Record:
         }
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
-
-
-def _supervised(
-    run: Run, recipe: Recipe, graphs: Graphs, split: Split, metric: Metric, watch: Watch | None, clock: Clock
-) -> tuple[Scores, list[Victim]]:
-    """Train a supervised reference on every triple of a split; labels outside train are not in what it is given."""
-    if not isinstance(graphs, Data):
-        raise RequestError(f"{run.method} learns from the labels of nodes; choose a data set at node level")
-    y = labels(graphs)
-    classes = count_classes(y, split)
-    outputs, chosen, victims = [], [], []
-    for selection in selections(y, split, Seeds(run.seed).torch("folds")):
-        fit, judged = selection.pairs[0]
-        seen = graphs.__copy__()
-        seen.y = torch.full_like(y, -1)
-        seen.y[fit] = y[fit]
-        seen.train_mask = seen.y >= 0
-        seen.val_mask = seen.test_mask = None
-        training = start(recipe, seen, run.seed, classes)
-        best = {"score": -1.0, "epoch": 0}
-        output, state = None, None
-        for step in training.steps:
-            if watch is not None:
-                watch(step, recipe.plan)
-            now = embedding(training.method, training.data)
-            value = float(selection_score(now[judged], selection.labels[judged], metric))
-            if value > best["score"]:
-                best, output = {"score": value, "epoch": step.epoch}, now
-                state = {name: tensor.clone() for name, tensor in training.method.state_dict().items()}
-        if state is not None:
-            training.method.load_state_dict(state)
-        victims.append(Victim(recipe, training.method, _as_it_is, undirected(graphs)))
-        outputs.append(embedding(training.method, training.data) if output is None else output)
-        chosen.append(best)
-        clock.lap("train")
-    return score_outputs(outputs, y, split, metric, chosen), victims
-
-
-def _as_it_is(scores: Tensor) -> Tensor:
-    return scores
-
-
-def _probed_victims(
-    run: Run, recipe: Recipe, trained: Trained, graphs: Graphs, y: Tensor, split: Split, metric: Metric
-) -> list[Victim]:
-    """A trained method with the probe of each triple, fitted on the graph that it was trained on."""
-    assert trained.trained is not None
-    assert trained.embedding is not None
-    fitted = fit_probe(trained.embedding, y, split, run.make_probe(), metric, run.seed)
-    graph = undirected(graphs)
-    return [Victim(recipe, trained.trained.method, one.logits, graph) for one in fitted]
-
-
-def _surrogates(run: Run, name: str, graphs: Graphs, split: Split, metric: Metric) -> list[Victim]:
-    """A supervised reference for each triple, trained once for all that it stands in for."""
-    key = digest({"surrogate": name, "dataset": run.dataset, "split": split.digest, "seed": run.seed})
-    if key not in _SURROGATES:
-        recipe_class: type[Recipe] = find("methods", name)
-        recipe = recipe_class.preset(preset_for(recipe_class, run.dataset))
-        while len(_SURROGATES) >= _SURROGATES_AT_MOST:
-            del _SURROGATES[next(iter(_SURROGATES))]
-        _SURROGATES[key] = _supervised(run, recipe, graphs, split, metric, None, Clock())[1]
-    return _SURROGATES[key]
-
-
-_SURROGATES: dict[str, list[Victim]] = {}
-_SURROGATES_AT_MOST = 4
-_CARRIED: dict[str, tuple[tuple[Data, Record], float]] = {}
-_CARRIED_AT_MOST = 64
-"""Graphs that were made without looking at what they are used against."""
-
-
-def _evaded(
-    run: Run,
-    attack: Attack,
-    victims: list[Victim],
-    clean: Scores,
-    y: Tensor,
-    split: Split,
-    metric: Metric,
-    clock: Clock,
-) -> tuple[Scores, Record]:
-    """The scores on a graph changed against each triple's encoder and probe, and how it was changed."""
-    graph = victims[0].graph
-    followed = victims
-    if attack.surrogate:
-        followed = _surrogates(run, attack.surrogate, graph, split, metric)
-    outputs, told = [], []
-    for number, triple in enumerate(split):
-        generator = Seeds(run.seed).torch(f"attack/{number}")
-        args = (attack, victims[number], followed[number], y, triple.test, generator)
-        if attack.surrogate or attack.blind:
-            asked = {"attack": encode(attack), "dataset": run.dataset, "split": split.digest, "seed": run.seed}
-            key = digest({**asked, "triple": number})
-            after, about = _carried(key, partial(attacked_graph, *args), clock)
-        else:
-            after, about = attacked_graph(*args)
-        with torch.no_grad():
-            outputs.append(victims[number].logits(features=attack.on_features)(after).cpu())
-        told.append(about)
-    scores = score_outputs(outputs, y, split, metric, clean.chosen)
-    return scores, {"clean": clean.metrics, "triples": told}
 
 
 def _best_on_test(

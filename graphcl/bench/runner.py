@@ -10,7 +10,8 @@ from queue import Empty, Queue
 
 import torch
 
-from graphcl.bench.run import Record, Run, Trained, Watch, execute
+from graphcl.bench.measure import Watch
+from graphcl.bench.run import Record, Run, Trained, execute
 from graphcl.bench.store import Store
 from graphcl.data.loading import find_dataset, open_dataset
 from graphcl.errors import RequestError, RunFailedError

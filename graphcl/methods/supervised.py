@@ -120,7 +120,8 @@ class SupervisedMlp(Recipe):
 
     Args:
         dim: width of the hidden layer.
-        dropout: of the features and of the hidden layer.
+        dropout: of the hidden layer, and of the features.
+        feature_dropout: of the features, where it is another.
         decay: weight λ of the penalty on the first layer's weights, as Adam's weight decay of these alone.
 
     Reference:
@@ -137,6 +138,7 @@ class SupervisedMlp(Recipe):
 
     dim: Size = 64
     dropout: BelowOne = 0.5
+    feature_dropout: BelowOne | None = None
     decay: NonNegative = 5e-4
     plan: Plan = Plan(epochs=200, lr=0.01)
 
@@ -206,8 +208,7 @@ class SupervisedMethod(Method):
         if train is None or y is None or not bool(train.any()) or bool((y[train] < 0).any()):
             raise DataError("supervised training needs `y` and a boolean `train_mask` [N] of nodes with labels")
         rate = self.recipe.dropout
-        before = getattr(self.recipe, "feature_dropout", None)
-        before = rate if before is None else before
+        before = rate if self.recipe.feature_dropout is None else self.recipe.feature_dropout
         seen = FeatureDropout(before)(batch, generator)
         scores = self._scores(seen.x, self._left(batch), 1 / (1 - before), rate)
         penalty = self.recipe.decay / 2 * self.first.weight.pow(2).sum()

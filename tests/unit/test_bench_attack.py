@@ -115,11 +115,11 @@ def test_poison_is_trained_on():
 
 
 def test_a_surrogate_is_trained_once_and_its_graph_carried_over(monkeypatch):
-    monkeypatch.setattr("graphcl.bench.run._CARRIED", {})
-    monkeypatch.setattr("graphcl.bench.run._SURROGATES", {})
+    monkeypatch.setattr("graphcl.bench.under_attack._CARRIED", {})
+    monkeypatch.setattr("graphcl.bench.under_attack._SURROGATES", {})
     made = []
     original = attacked_graph
-    monkeypatch.setattr("graphcl.bench.run.attacked_graph", lambda *args: made.append(1) or original(*args))
+    monkeypatch.setattr("graphcl.bench.under_attack.attacked_graph", lambda *args: made.append(1) or original(*args))
     carried = {**PRBCD, "surrogate": "supervised-gcn"}
     found = [execute(run(method, carried)) for method in ("propagated", "raw", "random-init")]
     assert len(made) == 1
@@ -129,10 +129,10 @@ def test_a_surrogate_is_trained_once_and_its_graph_carried_over(monkeypatch):
 
 
 def test_poison_by_a_contrastive_loss_needs_no_label_and_is_made_once(monkeypatch):
-    monkeypatch.setattr("graphcl.bench.run._CARRIED", {})
+    monkeypatch.setattr("graphcl.bench.under_attack._CARRIED", {})
     made = []
     original = attack_module.poisoned
-    monkeypatch.setattr("graphcl.bench.run.poisoned", lambda *args: made.append(original(*args)) or made[-1])
+    monkeypatch.setattr("graphcl.bench.under_attack.poisoned", lambda *args: made.append(original(*args)) or made[-1])
     clga = {
         "name": "clga", "when": "poisoning", "surrogate": "cca-ssg",
         "settings": {"budget": {"edges": 0.1}, "rounds": 2, "block": 3000},
@@ -185,7 +185,7 @@ def test_a_masked_gradient_is_no_robustness():
     head = nn.Linear(12, 2)
     with torch.no_grad():
         head.weight.copy_(torch.randn(2, 12, generator=torch.Generator().manual_seed(0)))
-    victim = Victim(Raw(), _Masked(), head, graph)
+    victim = Victim(Raw(), _Masked(), graph, head)
     rows = torch.arange(60)
     with pytest.raises(RunFailedError, match=r"changes all the same: name a surrogate"):
         attacked_graph(Attack.of(PRBCD), victim, victim, graph.y, rows, torch.Generator().manual_seed(0))
@@ -359,7 +359,7 @@ def test_a_graph_that_cannot_be_attacked_is_refused_before_training(monkeypatch)
 
 
 def test_a_surrogate_that_ignores_edges_attacks_nothing(monkeypatch):
-    monkeypatch.setattr("graphcl.bench.run._SURROGATES", {})
+    monkeypatch.setattr("graphcl.bench.under_attack._SURROGATES", {})
     record = execute(run("raw", {**PRBCD, "surrogate": "supervised-mlp"}))
     assert record["status"] == "error"
     assert record["error"].startswith("surrogate 'supervised-mlp': the loss does not depend on data.edge_weight")

@@ -529,7 +529,7 @@ def test_a_supervised_reference_sees_the_labels_of_train_alone(monkeypatch):
         seen.append(data)
         return start(recipe, data, seed, classes)
 
-    monkeypatch.setattr(run_module, "start", watching)
+    monkeypatch.setattr("graphcl.bench.references.start", watching)
     made = execute(Run.of("supervised-gcn", "karate", "few-4x3", 0, {"plan": {"epochs": 30}}))
     assert made["status"] == "ok", made
     _, split = load("karate", "few-4x3", 0)
