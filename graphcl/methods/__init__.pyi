@@ -10,6 +10,8 @@ from .aspect import Aspect as Aspect
 from .aspect import AspectBlock as AspectBlock
 from .aspect import AspectChannel as AspectChannel
 from .aspect import AspectMethod as AspectMethod
+from .aspect_s import AspectS as AspectS
+from .aspect_s import AspectSMethod as AspectSMethod
 from .bgrl import Bgrl as Bgrl
 from .bgrl import BgrlMethod as BgrlMethod
 from .cca_ssg import CcaSsg as CcaSsg
@@ -26,7 +28,9 @@ from .controls import Structure as Structure
 from .defences import Knn as Knn
 from .defences import KnnJaccardPpr as KnnJaccardPpr
 from .defences import KnnPpr as KnnPpr
+from .defences import along_neighbours as along_neighbours
 from .defences import idf_weighted as idf_weighted
+from .defences import rarity as rarity
 from .defences import robust_smooth as robust_smooth
 from .dgi import Dgi as Dgi
 from .dgi import DgiMethod as DgiMethod
@@ -92,6 +96,8 @@ __all__ = [
     "AspectBlock",
     "AspectChannel",
     "AspectMethod",
+    "AspectS",
+    "AspectSMethod",
     "Bgrl",
     "BgrlMethod",
     "CcaSsg",
@@ -155,9 +161,11 @@ __all__ = [
     "SupervisedMethod",
     "SupervisedMlp",
     "TwoView",
+    "along_neighbours",
     "encode",
     "idf_weighted",
     "preset_for",
+    "rarity",
     "robust_smooth",
     "split_edges",
 ]

@@ -20,7 +20,7 @@ from graphcl.plan import Plan
 from graphcl.remembered import Recalled
 from graphcl.spectral.filters import PPRFilter
 
-__all__ = ["Knn", "KnnJaccardPpr", "KnnPpr", "idf_weighted", "robust_smooth"]
+__all__ = ["Knn", "KnnJaccardPpr", "KnnPpr", "along_neighbours", "idf_weighted", "rarity", "robust_smooth"]
 
 
 def idf_weighted(x: Tensor) -> Tensor:
@@ -38,8 +38,29 @@ def idf_weighted(x: Tensor) -> Tensor:
         tensor([[0.3462, 0.9381],
                 [1.0000, 0.0000]])
     """
-    holders = (x.detach() != 0).sum(0).clamp(min=1)
-    return unit_rows(x * ((1 + x.size(0)) / holders).log())
+    return unit_rows(x * rarity(x))
+
+
+def rarity(x: Tensor) -> Tensor:
+    """How rare each column is among the rows, ``[F]``: the factors of `idf_weighted`; ``x`` dense or CSR."""
+    if x.layout == torch.strided:
+        holders = (x.detach() != 0).sum(0)
+    else:
+        held = x.col_indices()[x.values() != 0].long()
+        holders = torch.bincount(held, minlength=x.size(1))
+    return ((1 + x.size(0)) / holders.clamp(min=1)).log().to(x.dtype)
+
+
+def along_neighbours(x: Tensor, like: Tensor, k: int) -> Tensor:
+    r"""Signals smoothed twice along the graph of nearest neighbours, :math:`\hat A_{kNN}^2 X`.
+
+    Args:
+        x: ``[N, F]``, differentiable.
+        like: ``[N, D]``: whose cosines say what is near; not differentiable.
+        k: neighbours of a node.
+    """
+    graph = _NEIGHBOURS.of((like, k), lambda: KNNGraph(k)(Data(x=like.detach())))
+    return gcn_propagate(gcn_propagate(x, graph.edge_index), graph.edge_index)
 
 
 def robust_smooth(
@@ -80,9 +101,7 @@ def robust_smooth(
     parts = []
     if share > 0:
         rare = idf_weighted(x)
-        graph = _NEIGHBOURS.of((rare, k), lambda: KNNGraph(k)(Data(x=rare.detach())))
-        near = gcn_propagate(rare, graph.edge_index)
-        parts.append(share * unit_rows(gcn_propagate(near, graph.edge_index)))
+        parts.append(share * unit_rows(along_neighbours(rare, rare, k)))
     if share < 1:
         seen = Data(x=x, edge_index=edge_index)
         if edge_weight is not None:

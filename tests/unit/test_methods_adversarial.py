@@ -5,11 +5,14 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.metrics import roc_auc_score
 
 from graphcl.adversary import Budget, EdgeSpace
 from graphcl.data.block_model import csbm
+from graphcl.errors import DataError
 from graphcl.graph import GraphShape
-from graphcl.methods import Ariel
+from graphcl.methods import Ariel, AspectS
+from graphcl.methods.defences import rarity
 
 
 def setup(**changes):
@@ -79,3 +82,108 @@ def test_a_step_sees_a_sample_of_the_nodes_and_drops_weights():
     assert int(seen.edge_index.max()) < 20
     terms = method.loss(ready, generator())
     assert set(terms) == {"contrast", "adversarial"}
+
+
+def aspect_s(graph, epochs=0, **changes):
+    recipe = AspectS(dim=16, k=5, **changes)
+    ready = recipe.prepare(graph)
+    method, draws = recipe.build(GraphShape.of(ready), generator()), generator(1)
+    optimiser = torch.optim.Adam(method.parameters(), 5e-3)
+    for _ in range(epochs):
+        optimiser.zero_grad()
+        sum(method.loss(ready, draws).values()).backward()
+        optimiser.step()
+    return ready, method.eval()
+
+
+def mixed(seed=0, nodes=90):
+    return csbm(nodes=nodes, classes=3, degree=8.0, homophily=0.9, features=24, seed=seed)
+
+
+def test_folds_of_edges_do_not_know_a_direction_and_are_alike_in_size():
+    _, method = aspect_s(mixed())
+    pairs = torch.cartesian_prod(torch.arange(200), torch.arange(200)).T
+    folds = method.fold_of(pairs)
+    assert torch.equal(folds, method.fold_of(pairs.flip(0)))
+    counts = folds.bincount(minlength=4).double() / folds.numel()
+    assert float((counts - 0.25).abs().max()) < 0.02
+
+
+def test_evidence_is_the_product_beside_those_of_all_pairs_in_a_map_that_did_not_see_the_edge():
+    ready, method = aspect_s(mixed(nodes=30), full=2.0)
+    h = method.mapped(ready.x, rarity(ready.x)).detach()
+    found, folds = method.evidence(ready).detach(), method.fold_of(ready.edge_index)
+    for edge, (u, v) in enumerate(ready.edge_index.T.tolist()):
+        rows = h[:, folds[edge]].double()
+        every = torch.stack([rows[i] @ rows[j] for i in range(30) for j in range(30) if i != j])
+        score = (rows[u] @ rows[v] - every.mean()) / every.std(correction=0) / 2.0
+        assert float(found[edge]) == pytest.approx(min(1.0, max(0.0, float(score))), abs=1e-4)
+
+
+def test_a_map_learns_nothing_from_the_edges_of_its_fold():
+    ready, method = aspect_s(mixed())
+    loss = method.loss(ready, generator())["contrast"]
+    apart = torch.autograd.grad(loss, method.maps.weight)[0].unflatten(0, (4, -1))
+    kept = copy.copy(ready)
+    kept.edge_index = ready.edge_index[:, method.fold_of(ready.edge_index) == 2]
+    alone = torch.autograd.grad(method.loss(kept, generator())["contrast"], method.maps.weight)[0].unflatten(0, (4, -1))
+    assert bool((apart[2] != 0).any())
+    assert not bool(alone[2].any())
+    assert bool((alone[0] != 0).any())
+
+
+def test_false_edges_look_false_and_move_their_nodes_to_the_neighbours_in_the_features():
+    clean = mixed(nodes=300)
+    victims = torch.arange(0, 300, 6)
+    wrong = torch.stack([victims.repeat(6), torch.randint(300, (6 * victims.numel(),), generator=generator(5))])
+    wrong = wrong[:, clean.y[wrong[0]] != clean.y[wrong[1]]]
+    attacked = copy.copy(clean)
+    attacked.edge_index = torch.cat([clean.edge_index, wrong, wrong.flip(0)], 1)
+    ready, method = aspect_s(attacked, epochs=60)
+    same = ready.y[ready.edge_index[0]] == ready.y[ready.edge_index[1]]
+    evidence = method.evidence(ready).detach()
+    assert roc_auc_score(same, evidence) > 0.6
+    weights = method.weights(ready).detach()
+    assert torch.allclose(weights.sum(1), torch.ones(300))
+    hurt = torch.zeros(300, dtype=torch.bool).index_fill(0, victims, True)
+    assert float(weights[hurt, 1].mean()) > float(weights[~hurt, 1].mean()) + 0.02
+    method.recipe = method.recipe.replace(reliability="none")
+    constant = method.weights(ready).detach()
+    assert torch.allclose(constant, weights.mean(0).expand(300, 3), atol=1e-6)
+
+
+def test_sensitivity_is_that_of_the_nodes_an_adversary_moves():
+    ready, method = aspect_s(mixed(nodes=40), reliability="sensitivity", edges=0.2)
+    weights, moved = method.weights(ready).detach(), method._moved(ready)
+    assert float(moved.max()) > 0
+    assert torch.equal(weights[:, 2].argsort(), (-moved).sigmoid().argsort())
+    assert all(parameter.grad is None for parameter in method.parameters())
+
+
+def test_an_edge_of_weight_0_is_none_and_the_gradient_reaches_weights():
+    ready, method = aspect_s(mixed(nodes=40))
+    half = ready.num_edges // 2
+    low, high = ready.edge_index.min(0).values, ready.edge_index.max(0).values
+    out = (low * 40 + high) % 3 == 0
+    assert 0 < int(out.sum()) < half * 2
+    weighted, fewer = copy.copy(ready), copy.copy(ready)
+    weighted.edge_weight = (~out).float().requires_grad_()
+    fewer.edge_index = ready.edge_index[:, ~out]
+    embedded = method.embed(weighted)
+    assert torch.allclose(embedded, method.embed(fewer), atol=1e-5)
+    embedded.square().sum(0).amax().backward()
+    assert bool((weighted.edge_weight.grad != 0).any())
+
+
+def test_the_adversary_of_the_features_is_part_of_the_loss_where_asked_for():
+    ready, method = aspect_s(mixed(nodes=40), adversarial=0.5, radius=0.1)
+    terms = method.loss(ready, generator())
+    assert set(terms) == {"contrast", "adversarial"}
+    assert float(terms["adversarial"].detach()) > 0
+
+
+def test_a_graph_without_an_edge_has_nothing_to_learn_from():
+    graph = mixed(nodes=10)
+    graph.edge_index = torch.tensor([[1, 2], [1, 2]])
+    with pytest.raises(DataError, match="learns from edges"):
+        AspectS().prepare(graph)
