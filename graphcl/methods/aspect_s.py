@@ -146,7 +146,7 @@ class AspectSMethod(Method):
         recipe, rare = self.recipe, rarity(batch.x)
         pairs = batch.edge_index[:, batch.edge_index[0] < batch.edge_index[1]]
         pairs = pairs[:, draw_order(pairs.size(1), generator=generator, device=pairs.device)]
-        folds = self.fold_of(pairs)
+        folds = self.fold_of(batch.x, pairs)
 
         def contrast(x: Tensor) -> Tensor:
             h = self.mapped(x, rare)
@@ -164,17 +164,15 @@ class AspectSMethod(Method):
             terms["adversarial"] = recipe.adversarial * contrast(view.x)
         return terms
 
-    def fold_of(self, pairs: Tensor) -> Tensor:
-        """The fold of each pair of nodes, ``[E]``, the same in both directions; one for edges to come as well."""
-        low, high = pairs.min(0).values, pairs.max(0).values
-        # two odd numbers near 2^31 over the golden ratio and its square spread neighbouring codes; 53 bits suffice
-        mixed = (low * 1_327_217_885 + high * 820_265_765) % 2_147_483_647
-        return torch.div(mixed, 32, rounding_mode="floor") % self.recipe.folds
+    def fold_of(self, x: Tensor, pairs: Tensor) -> Tensor:
+        """The fold of each pair of nodes, ``[E]``, by their features, not their numbers; of edges to come too."""
+        mixed = _content(x)[pairs].sum(0) * 0x5851F42D4C957F2D
+        return (mixed >> 33) % self.recipe.folds
 
     def evidence(self, batch: Data) -> Tensor:
         """How true each edge looks to the map that has not learned from it, in [0, 1], ``[E]``."""
         h, edges = self.mapped(batch.x, rarity(batch.x)), batch.edge_index
-        n, folds, weights = h.size(0), self.fold_of(edges), h.new_zeros(edges.size(1))
+        n, folds, weights = h.size(0), self.fold_of(batch.x, edges), h.new_zeros(edges.size(1))
         for fold in range(self.recipe.folds):
             rows, held = h[:, fold], (folds == fold).nonzero()[:, 0]
             # moments of the products of all pairs, from those of the rows: without a row's product with itself, 1
@@ -256,6 +254,17 @@ def _info_nce(h: Tensor, pairs: Tensor, temperature: float) -> Tensor:
         return h.sum() * 0
     scores = h[pairs[0]] @ h[pairs[1]].T / temperature
     return ((torch.logsumexp(scores, 0) + torch.logsumexp(scores, 1)) / 2 - scores.diagonal()).mean()
+
+
+def _content(x: Tensor) -> Tensor:
+    """A number for each row made of the bits of its entries, exact in whatever order they are added, ``int64 [N]``."""
+    columns = torch.arange(1, x.size(1) + 1, device=x.device) * 0x1E3779B97F4A7C15
+    columns = (columns ^ (columns >> 29)) * 0x3F58476D1CE4E5B9
+    if x.layout == torch.strided:
+        return (x.detach().float().contiguous().view(torch.int32) * columns).sum(1)
+    rows = torch.repeat_interleave(x.crow_indices().diff().long())
+    bits = x.values().detach().float().view(torch.int32) * columns[x.col_indices().long()]
+    return bits.new_zeros(x.size(0)).index_add(0, rows, bits)
 
 
 def _dense(x: Tensor) -> Tensor:
