@@ -1,4 +1,4 @@
-"""ASPECT-S: edges judged by maps that never saw them, and a gate that moves a node away from edges that look false."""
+"""ASPECT-S: edges judged by maps that never saw them, and a gate that does not rely on what false edges teach."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,13 +39,13 @@ class AspectS(Recipe):
         dim: width of each map.
         folds: maps, each of which learns from the edges of all folds but its own.
         k: nearest neighbours of a node, by its features and by what was learned of them.
-        share: weight of what comes along nearest neighbours, in [0, 1]; the rest comes along the edges.
+        share: ρ, weight of what comes along nearest neighbours, in [0, 1]; the rest comes along the edges.
         teleport: α of the PageRank along the edges.
-        full: deviations above the mean of all pairs from which on an edge counts in full.
+        full: c, deviations above the mean of all pairs from which on an edge counts in full.
         reliability: what the gate looks at; with ``none`` every node has the weights that all have on average.
-        sharpness: how far the gate opens for a node whose reliability is one deviation from the mean.
+        sharpness: κ, how far the gate opens for a node whose reliability is one deviation from the mean.
         adversarial: weight of the loss on features that an adversary has changed; 0 asks none.
-        radius: of that adversary, for each entry, before the rows are scaled.
+        radius: of that adversary, for each entry of the features as ``features`` leaves them.
         edges: share of the edges that the adversary of ``sensitivity`` may flip.
         band: where on the spectrum the adversary pushes the energy.
         temperature: of InfoNCE.
@@ -95,8 +95,14 @@ class AspectS(Recipe):
     def prepare(self, data: Data) -> Data:
         """The graph as all recipes take it, which has to have an edge to learn from."""
         out = super().prepare(data)
-        if not bool((out.edge_index[0] < out.edge_index[1]).any()):
+        folds = _content(out.x)[_pairs(out)].sum(0).unique().numel()
+        if not folds:
             raise DataError("AspectS learns from edges, and the graph has none between two nodes; take `knn`, say")
+        if folds < self.folds:
+            raise DataError(
+                f"AspectS parts edges into {self.folds} folds by the features of their ends, and only {folds} ends "
+                "differ; give the nodes features that tell them apart"
+            )
         return out
 
     def assemble(self, shape: GraphShape) -> "AspectSMethod":
@@ -116,10 +122,11 @@ class AspectSMethod(Method):
         + g_v\, \nu(\hat A_{kNN(h)}^2 \tilde X)_v\big], \qquad
         g_v = \sigma\big(\kappa\, \mathrm{standard}(r)_v\big)
 
-    with μ and σ the mean and deviation over all pairs of nodes, ν rows scaled to length 1, and r of a node the mean
-    weight of its edges, drawn to that of all nodes by one edge of it. An edge is judged by a map that was not fitted to
-    it: one that was calls nearly every edge true. The channel of the nearest neighbours in X is out of reach of whoever
-    changes edges; that in h is the better one, as long as the edges that it learned from are true.
+    with μ and σ the mean and deviation over all pairs of nodes, ν rows scaled to length 1, X̃ of `idf_weighted`, and r
+    of a node the mean weight of its edges, drawn to that of all edges by one edge of it. An edge is judged by a map
+    that was not fitted to it: one that was calls nearly every edge true. The channel of the nearest neighbours in X is
+    out of reach of whoever changes edges; that in h is the better one, as long as the edges that it learned from are
+    true.
 
     Args:
         num_features: F.
@@ -144,7 +151,7 @@ class AspectSMethod(Method):
     def loss(self, batch: Data, generator: torch.Generator, part: str = "model") -> dict[str, Tensor]:
         """InfoNCE of the ends of edges, for each map among the edges outside of its fold."""
         recipe, rare = self.recipe, rarity(batch.x)
-        pairs = batch.edge_index[:, batch.edge_index[0] < batch.edge_index[1]]
+        pairs = _pairs(batch)
         pairs = pairs[:, draw_order(pairs.size(1), generator=generator, device=pairs.device)]
         folds = self.fold_of(batch.x, pairs)
 
@@ -165,7 +172,10 @@ class AspectSMethod(Method):
         return terms
 
     def fold_of(self, x: Tensor, pairs: Tensor) -> Tensor:
-        """The fold of each pair of nodes, ``[E]``, by their features, not their numbers; of edges to come too."""
+        """The fold of each pair of nodes, ``[E]``, by their features, not their numbers; of edges to come too.
+
+        Features that have changed since the training have other folds: an edge may meet a map that learned from it.
+        """
         mixed = _content(x)[pairs].sum(0) * 0x5851F42D4C957F2D
         return (mixed >> 33) % self.recipe.folds
 
@@ -175,24 +185,28 @@ class AspectSMethod(Method):
         n, folds, weights = h.size(0), self.fold_of(batch.x, edges), h.new_zeros(edges.size(1))
         for fold in range(self.recipe.folds):
             rows, held = h[:, fold], (folds == fold).nonzero()[:, 0]
-            # moments of the products of all pairs, from those of the rows: without a row's product with itself, 1
-            total = n * (n - 1)
-            mean = (rows.sum(0).square().sum() - n) / total
-            square = ((rows.T @ rows).square().sum() - n) / total
+            # moments of the products of all pairs, from those of the rows: without a row's product with itself
+            total, own = n * (n - 1), rows.square().sum(1)
+            mean = (rows.sum(0).square().sum() - own.sum()) / total
+            square = ((rows.T @ rows).square().sum() - own.square().sum()) / total
             deviation = (square - mean.square()).clamp(min=1e-12).sqrt()
             score = (pair_products(rows, rows, edges[:, held]) - mean) / (self.recipe.full * deviation)
             weights = weights.index_add(0, held, score.clamp(0, 1))
-        return weights
+        # nothing can be said of an end without features
+        silent = (h[:, 0].detach() == 0).all(1)[edges].any(0)
+        return torch.where(silent, weights[~silent].mean() if bool((~silent).any()) else 1.0, weights)
 
     def along_edges(self, batch: Data) -> tuple[Tensor, Tensor]:
         """The channel along the edges, rows of length 1, ``[N, F]``, and how reliable they are, r, ``[N]``."""
         x, present, source = _dense(batch.x), batch.get("edge_weight"), batch.edge_index[0]
         judged = self.evidence(batch)
         present = torch.ones_like(judged) if present is None else present
-        weight = judged * present
-        true, count = (x.new_zeros(x.size(0)).index_add(0, source, values) for values in (weight, present))
+        weight, between = judged * present, (source != batch.edge_index[1]).to(present)
+        true, count = (x.new_zeros(x.size(0)).index_add(0, source, part * between) for part in (weight, present))
         mean = true.sum() / count.sum().clamp(min=1e-12)
-        return unit_rows(PPRFilter(self.recipe.teleport)(x, batch.edge_index, weight)), (true + mean) / (count + 1)
+        # without any edge the walk stays where it is
+        low = PPRFilter(self.recipe.teleport)(x, batch.edge_index, weight) if source.numel() else x
+        return unit_rows(low), (true + mean) / (count + 1)
 
     def channels(self, batch: Data) -> tuple[Tensor, Tensor]:
         """The three channels, along edges, neighbours in X and neighbours in h, ``[N, 3, F]``, and r, ``[N]``."""
@@ -203,7 +217,7 @@ class AspectSMethod(Method):
 
     def weights(self, batch: Data) -> Tensor:
         """How much each node takes of each channel, ``[N, 3]``."""
-        return self._weighed(batch, self.channels(batch)[1])
+        return self._weighed(batch, self.along_edges(batch)[1])
 
     def _weighed(self, batch: Data, reliable: Tensor) -> Tensor:
         recipe = self.recipe
@@ -218,7 +232,7 @@ class AspectSMethod(Method):
 
     def _moved(self, batch: Data) -> Tensor:
         """How far an adversary that wants to move the nodes moves each of them along the edges, ``[N]``."""
-        there = batch.edge_index if batch.get("edge_weight") is None else batch.edge_index[:, batch.edge_weight > 0.5]
+        there = batch.edge_index if batch.get("edge_weight") is None else batch.edge_index[:, batch.edge_weight > 0]
         seen = Data(x=_dense(batch.x).detach(), edge_index=there)
 
         def make() -> Tensor:
@@ -240,7 +254,9 @@ class AspectSMethod(Method):
             )
             return 1 - (walked(moved) * before).sum(1)
 
-        return _MOVED.of((seen.x, seen.edge_index, self.maps.weight, self.recipe.edges, self.recipe.band), make)
+        recipe = self.recipe
+        key = (seen.x, there, self.maps.weight, recipe.edges, recipe.band, recipe.full, recipe.teleport, recipe.folds)
+        return _MOVED.of(key, make)
 
     def embed(self, batch: Data) -> Tensor:
         """The fused rows, as wide as the features."""
@@ -254,6 +270,12 @@ def _info_nce(h: Tensor, pairs: Tensor, temperature: float) -> Tensor:
         return h.sum() * 0
     scores = h[pairs[0]] @ h[pairs[1]].T / temperature
     return ((torch.logsumexp(scores, 0) + torch.logsumexp(scores, 1)) / 2 - scores.diagonal()).mean()
+
+
+def _pairs(batch: Data) -> Tensor:
+    """The edges that are there, each once, ``[2, E]``."""
+    there, weight = batch.edge_index[0] < batch.edge_index[1], batch.get("edge_weight")
+    return batch.edge_index[:, there if weight is None else there & (weight > 0)]
 
 
 def _content(x: Tensor) -> Tensor:

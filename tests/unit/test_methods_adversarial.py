@@ -161,8 +161,10 @@ def test_sensitivity_is_that_of_the_nodes_an_adversary_moves():
     ready, method = aspect_s(mixed(nodes=40), reliability="sensitivity", edges=0.2)
     weights, moved = method.weights(ready).detach(), method._moved(ready)
     assert float(moved.max()) > 0
-    assert torch.equal(weights[:, 2].argsort(), (-moved).sigmoid().argsort())
-    assert all(parameter.grad is None for parameter in method.parameters())
+    assert bool((weights[moved > moved.mean(), 2] < 0.25).all())
+    assert bool((weights[moved < moved.mean(), 2] > 0.25).all())
+    method.recipe = method.recipe.replace(teleport=0.9)
+    assert not torch.equal(method._moved(ready), moved)
 
 
 def test_an_edge_of_weight_0_is_none_and_the_gradient_reaches_weights():
@@ -178,6 +180,37 @@ def test_an_edge_of_weight_0_is_none_and_the_gradient_reaches_weights():
     assert torch.allclose(embedded, method.embed(fewer), atol=1e-5)
     embedded.square().sum(0).amax().backward()
     assert bool((weighted.edge_weight.grad != 0).any())
+
+
+def test_what_says_nothing_of_an_edge_is_no_evidence():
+    ready, method = aspect_s(mixed(nodes=40))
+    clean, reliable = method.evidence(ready).detach(), method.along_edges(ready)[1].detach()
+    looped = copy.copy(ready)
+    looped.edge_index = torch.cat([ready.edge_index, torch.arange(40).repeat(2, 1)], 1)
+    assert torch.allclose(method.along_edges(looped)[1].detach(), reliable, atol=1e-6)
+    mute = copy.copy(ready)
+    mute.x = ready.x.clone().index_fill_(0, torch.tensor([3]), 0.0)
+    at_it = (ready.edge_index == 3).any(0)
+    found = method.evidence(mute).detach()
+    assert torch.allclose(found[at_it], found[~at_it].mean().expand(int(at_it.sum())))
+    assert clean.shape == found.shape
+    lonely = copy.copy(ready)
+    lonely.edge_index = ready.edge_index[:, :0]
+    assert bool(method.embed(lonely).isfinite().all())
+
+
+def test_edges_of_weight_0_teach_nothing():
+    ready, method = aspect_s(mixed(nodes=40))
+    ready.edge_weight = torch.zeros(ready.num_edges)
+    assert float(method.loss(ready, generator())["contrast"].detach()) == 0.0
+    with pytest.raises(DataError, match="learns from edges"):
+        method.recipe.prepare(ready)
+
+
+def test_nodes_that_are_all_alike_cannot_be_parted():
+    graph = mixed(nodes=40)
+    with pytest.raises(DataError, match="tell them apart"):
+        AspectS(features="ones").prepare(graph)
 
 
 def test_the_adversary_of_the_features_is_part_of_the_loss_where_asked_for():
