@@ -10,6 +10,7 @@ from . import data as data
 from . import encoders as encoders
 from . import errors as errors
 from . import evaluate as evaluate
+from . import features as features
 from . import graph as graph
 from . import methods as methods
 from . import objectives as objectives
@@ -54,6 +55,7 @@ __all__ = [
     "encoders",
     "errors",
     "evaluate",
+    "features",
     "graph",
     "load",
     "methods",

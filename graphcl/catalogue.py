@@ -43,6 +43,7 @@ KINDS: dict[str, Kind] = {
     "objectives": Kind("graphcl.objectives", "graphcl.objectives.objective:Objective", "objective"),
     "filters": Kind("graphcl.spectral", "graphcl.spectral.filters:SpectralFilter", "filter"),
     "gates": Kind("graphcl.spectral", "graphcl.spectral.gates:Gating", "gate"),
+    "features": Kind("graphcl.features", "graphcl.features.source:FeatureSource", "feature source"),
     "probes": Kind("graphcl.evaluate", "graphcl.evaluate.probes:Probe", "probe"),
     "datasets": Kind("graphcl.data", "graphcl.data.spec:DatasetSpec", "data set", instances=True),
 }

@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from torch_geometric.data import Data
 
 from graphcl._version import __version__
 from graphcl.bench.attack import Attack
@@ -36,6 +38,9 @@ from graphcl.data.loading import find_dataset, open_dataset
 from graphcl.data.spec import DatasetSpec
 from graphcl.data.store import find_files
 from graphcl.errors import GraphclError, RequestError, RunFailedError, UnknownNameError
+from graphcl.features.feature_set import FeatureSet
+from graphcl.features.row_cache import cache_states, prune_cache, verify_cache
+from graphcl.features.source import FeatureProgress
 from graphcl.graph import fingerprint
 from graphcl.methods.recipe import Recipe
 from graphcl.plan import Plan
@@ -54,8 +59,10 @@ app = typer.Typer(
 )
 bench_app = typer.Typer(help="Run suites of methods and data sets, and report them.", no_args_is_help=True)
 data_app = typer.Typer(help="List, fetch and describe data sets.", no_args_is_help=True)
+features_app = typer.Typer(help="Make features of text, and look after their cache.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
 app.add_typer(data_app, name="data")
+app.add_typer(features_app, name="features")
 
 _RECORDS = (Path("benchmarks/results"), Path("runs"))
 _REFUSALS = {"DataError", "MissingExtraError", "RequestError", "UnknownNameError"}
@@ -117,7 +124,7 @@ def _root(
 
 @app.command("ls")
 def list_parts(kind: Annotated[str | None, typer.Argument(metavar="[KIND]")] = None, as_json: Json = False) -> None:
-    """List a kind: methods, augmenters, adversaries, objectives, filters, gates, probes, datasets, suites."""
+    """List a kind: methods, augmenters, adversaries, objectives, filters, gates, features, probes, datasets, suites."""
     kinds = [*KINDS, "suites"]
     if kind is None:
         rows = [{"name": name, "entries": len(_rows(name))} for name in kinds]
@@ -242,6 +249,10 @@ def run(
         str | None,
         typer.Option(help="Attack it: an adversary or augmenter; its settings are --set attack.budget.edges=0.05 …"),
     ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(help="Features in place of the data set's: sources joined by +, or a file; --set source.dim=64 …"),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Also append the record there.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -252,7 +263,7 @@ def run(
         raise RequestError("settings of an attack need one: name it with --attack, such as --attack prbcd")
     fields = {name: how.pop(name) for name in ("when", "surrogate") if name in how}
     made = None if attack is None else {"name": attack, **fields, "settings": how}
-    wanted = Run.of(method, dataset, split, seed, changes, protocol, probe, preset, made)
+    wanted = Run.of(method, dataset, split, seed, changes, protocol, probe, preset, made, features)
     store = Store(out) if out is not None else None
     with _held(store), _progress(quiet=as_json) as (_, watch):
         record = execute(wanted, watch)
@@ -284,6 +295,9 @@ def _describe(record: Record) -> None:
         each = record["metrics_per_split"][name]
         spread = f"  (mean of {len(each)} splits)" if len(each) > 1 else ""
         _out.print(f"  {name:10s} {100 * value:6.2f} %{spread}")
+    if "features" in record:
+        names = "+".join(part["source"] for part in record["features"]["sources"])
+        _out.print(f"  features {names}, {record['features']['width']} wide", highlight=False)
     if "attack" in record:
         told = record["attack"]
         _out.print(
@@ -443,6 +457,81 @@ def data_card(name: str) -> None:
     """Print the card of a data set: source, licence, counts, fingerprint, splits, known traps."""
     find_dataset(name)
     sys.stdout.write(card(name))
+
+
+@features_app.command("make")
+def features_make(
+    names: Annotated[str, typer.Argument(metavar="FEATURES", help="Sources joined by +, such as lsa+minilm.")],
+    dataset: str,
+    settings: Settings = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write them, as .npy.")] = None,
+) -> None:
+    """Make features of a data set's text, so that later runs find them in the cache."""
+    source = FeatureSet.of(names, nested(settings or []))
+    if out is not None and out.suffix != ".npy":
+        raise RequestError(f"--out {out}: the features are written as .npy; give the file that ending")
+    _, graphs, _ = open_dataset(dataset)
+    if not isinstance(graphs, Data):
+        raise RequestError(f"{dataset} is a set of graphs, and features are made for nodes; choose one at node level")
+    told: list[FeatureProgress] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as bar:
+        task = bar.add_task("rows", total=None)
+
+        def watch(step: FeatureProgress) -> None:
+            told.append(step)
+            bar.update(task, completed=step.stored + step.made, total=step.rows)
+
+        x = source(graphs, watch)
+    for step in told[-1:]:
+        _out.print(str(step), highlight=False)
+    _out.print(f"{names} of {dataset}: {x.size(0)} nodes, {x.size(1)} features", highlight=False)
+    if out is not None:
+        try:
+            np.save(out, x.numpy())
+        except OSError as error:
+            raise RequestError(f"cannot write {out} ({error.strerror}); choose another file") from None
+
+
+@features_app.command("ls")
+def features_ls(as_json: Json = False) -> None:
+    """List what the cache holds: rows, size, and how often they were of use."""
+    rows = []
+    for state in cache_states():
+        identity = dict(state.identity)
+        rows.append(
+            {
+                "cache": state.name,
+                "source": "DAMAGED" if state.damaged else identity.pop("source", "?"),
+                "rows": state.rows,
+                "MB": round(state.megabytes, 1),
+                "hit rate": round(state.hit_rate, 3),
+                "tokens": state.tokens,
+                "settings": identity if as_json else " ".join(f"{key}={value}" for key, value in identity.items()),
+            }
+        )
+    _print_rows(rows, as_json)
+
+
+@features_app.command("verify")
+def features_verify(name: Annotated[str | None, typer.Argument(metavar="[CACHE]")] = None) -> None:
+    """Check every row of the cache (or of one of its files); damaged rows are dropped, and made anew when needed."""
+    for one in [name] if name is not None else [state.name for state in cache_states()]:
+        sound, dropped = verify_cache(one)
+        told = f"{dropped} damaged rows dropped" if dropped >= 0 else "no cache any more; put aside"
+        _out.print(f"{one}: {sound} rows are sound, {told}", highlight=False)
+
+
+@features_app.command("prune")
+def features_prune(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[CACHE]...")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+) -> None:
+    """Delete files of the cache; what they held is computed, or paid, again when it is needed."""
+    if bool(names) == everything:
+        raise RequestError("name the caches to delete (`graphcl features ls` lists them), or say --all")
+    for one in names or [state.name for state in cache_states()]:
+        _out.print(f"{one}: {prune_cache(one):.1f} MB freed", highlight=False)
 
 
 @app.command("check")

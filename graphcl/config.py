@@ -99,6 +99,11 @@ def _adapters(cls: Any) -> dict[str, TypeAdapter[Any]]:
     return own
 
 
+@cache
+def _plain_hints(cls: Any) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
 def _describe(name: str, value: object, error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
@@ -143,8 +148,7 @@ def decode(cls: type[C], values: Mapping[str, Any]) -> C:
         UnknownNameError: a key that is not a field, naming the nearest.
         RequestError: a value of the wrong type or out of range, or a field without default that is missing.
     """
-    adapters = _adapters(cls)  # type: ignore[arg-type]
-    hints = get_type_hints(cls)
+    adapters, hints = _adapters(cls), _plain_hints(cls)  # type: ignore[arg-type]
     built: dict[str, Any] = {}
     for key, value in values.items():
         if key not in adapters:

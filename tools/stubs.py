@@ -15,6 +15,7 @@ PACKAGES = [
     "data",
     "encoders",
     "evaluate",
+    "features",
     "methods",
     "objectives",
     "ops",

@@ -15,7 +15,6 @@ from importlib import resources
 from typing import Any, Literal
 
 import numpy as np
-from scipy import stats
 
 from graphcl.bench.published import PublishedFigure, plain_figure, published_figures
 from graphcl.bench.report import Cell, Column, Report, method_of
@@ -101,6 +100,8 @@ class Comparison:
 
         Where they print a deviation and the number of runs it is Welch's interval, else their mean is taken as exact.
         """
+        from scipy import stats
+
         values = [100 * value for value in self.ours.values.values()]
         if len(values) < 2:
             return None

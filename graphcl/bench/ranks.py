@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from graphcl.bench.report import Column, Report, method_of
 from graphcl.bench.section import Section
@@ -83,6 +82,8 @@ def critical_difference(methods: int, datasets: int, alpha: float = ALPHA) -> fl
         >>> round(critical_difference(5, 30), 3)
         1.114
     """
+    from scipy import stats
+
     # the quantile of the studentised range for infinitely many degrees of freedom, over the root of two
     q = stats.studentized_range.ppf(1.0 - alpha, methods, np.inf) / np.sqrt(2.0)
     return float(q * np.sqrt(methods * (methods + 1) / (6.0 * datasets)))
@@ -102,6 +103,8 @@ def rank(report: Report, probe: str | None = None, level: str = "node") -> Ranki
     Returns:
         The ranking, or ``None`` with fewer than three rows on three data sets.
     """
+    from scipy import stats
+
     honest = [column for column in report.columns if _is_plain(column) and _level(column) == level]
     if probe is None:
         probes = [column.probe for column in honest]

@@ -10,7 +10,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from rich.table import Table
-from scipy import stats
 
 from graphcl.bench.attack import Attack
 from graphcl.bench.run import Record
@@ -100,6 +99,8 @@ def half_width(values: list[float]) -> float:
         >>> round(half_width([0.8, 0.9, 1.0]), 4)
         0.2484
     """
+    from scipy import stats
+
     if len(values) < 2:
         return float("nan")
     return float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))

@@ -27,9 +27,11 @@ from graphcl.evaluate.clusters import clustering
 from graphcl.evaluate.diagnostics import diagnose
 from graphcl.evaluate.probes import Metric, Probe
 from graphcl.evaluate.scoring import Scores, fit_probe, score
+from graphcl.features.feature_set import FeatureSet
 from graphcl.graph import fingerprint
 from graphcl.methods.recipe import Method, Recipe, preset_for
 from graphcl.plan import Plan
+from graphcl.remembered import Recalled
 from graphcl.train import Training, embedding, start
 
 __all__ = ["LEGACY_EVERY", "Record", "Run", "Trained", "execute", "nested"]
@@ -90,6 +92,8 @@ class Run:
         probe: name and every setting of the probe.
         protocol: ``honest``, or the flagged ``legacy``.
         attack: what is done to the graph (`graphcl.bench.attack.Attack`), every setting of it; ``None`` is nothing.
+        features: what stands in the place of the data set's features (`graphcl.features.FeatureSet`), every setting of
+            it; ``None`` leaves them.
     """
 
     method: str
@@ -100,6 +104,7 @@ class Run:
     probe: Mapping[str, Any] = field(hash=False)
     protocol: Protocol = "honest"
     attack: Mapping[str, Any] | None = field(default=None, hash=False)
+    features: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @classmethod
     def of(
@@ -113,6 +118,7 @@ class Run:
         probe: str | None = None,
         preset: str | None = None,
         attack: Mapping[str, Any] | None = None,
+        features: str | None = None,
     ) -> Self:
         """Resolve names and settings; whatever is wrong with the request is refused here, before any work.
 
@@ -121,11 +127,13 @@ class Run:
             dataset: catalogue name.
             split: ``None`` takes the data set's default.
             seed: 0 or more.
-            changes: nested changes to the settings; those below ``probe`` go to the probe.
+            changes: nested changes to the settings; those below ``probe`` go to the probe, those below ``source`` to
+                the features.
             protocol: ``honest`` or ``legacy``.
             probe: catalogue name; ``None`` takes the standard one.
             preset: whose settings to take (``cora-wide``); ``None`` takes those for the data set.
             attack: fields of `graphcl.bench.attack.Attack`.
+            features: sources of features by name, such as ``lsa+minilm``; ``None`` takes those of the data set.
         """
         if protocol not in _RULES:
             raise UnknownNameError("protocol", protocol, _RULES)
@@ -139,6 +147,9 @@ class Run:
             raise RequestError(
                 f"probe = {probe_changes!r}: choose the probe with --probe, its settings with probe.name=value"
             )
+        source_changes = changes.pop("source", {})
+        if not isinstance(source_changes, Mapping) or (source_changes and features is None):
+            raise RequestError("settings of features need some: name them with --features, such as --features minilm")
         if preset is not None and preset not in recipe_class.presets:
             raise UnknownNameError(f"preset of {method}", preset, recipe_class.presets)
         recipe = recipe_class.preset(preset or preset_for(recipe_class, dataset), changes)
@@ -172,7 +183,20 @@ class Run:
             probe={"name": "none"} if recipe.supervised else {"name": name, **encode(made)},
             protocol="legacy" if protocol == "legacy" else "honest",
             attack=None if attack is None else _resolved(attack, spec, protocol),
+            features=None if features is None else _features(features, source_changes, spec),
         )
+
+    def at(self, seed: int, attack: Mapping[str, Any] | None = None) -> Self:
+        """The same with another seed, and under an attack: what a suite makes thousands of.
+
+        Args:
+            seed: 0 or more.
+            attack: fields of `graphcl.bench.attack.Attack`.
+        """
+        if seed < 0:
+            raise RequestError(f"seed = {seed}: input should be 0 or more")
+        made = None if attack is None else _resolved(attack, find_dataset(self.dataset), self.protocol)
+        return replace(self, seed=seed, attack=made)
 
     @property
     def id(self) -> str:
@@ -192,7 +216,7 @@ class Run:
         if self.protocol == "legacy" or find("methods", self.method).supervised:
             return self.id
         own = asdict(self)
-        of_training = {key: own[key] for key in ("method", "dataset", "seed", "settings", "protocol")}
+        of_training = {key: own[key] for key in ("method", "dataset", "seed", "settings", "protocol", "features")}
         if self.attack is not None and self.attack["when"] == "poisoning":
             of_training["attack"] = own["attack"]
         return digest(_without_none(of_training))
@@ -214,6 +238,12 @@ def _resolved(attack: Mapping[str, Any], spec: DatasetSpec, protocol: str) -> di
     if protocol == "legacy":
         raise RequestError("the legacy protocol picks epochs on test, and attacks nothing; leave one of the two out")
     return encode(made)
+
+
+def _features(names: str, changes: Mapping[str, Any], spec: DatasetSpec) -> dict[str, Any]:
+    if spec.level != "node":
+        raise RequestError(f"{spec.name} is a set of graphs, and features are made for nodes; choose one at node level")
+    return encode(FeatureSet.of(names, changes))
 
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -330,9 +360,13 @@ def _describe_embedding(run: Run, record: Record, kept: list[Trained]) -> None:
 def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained]) -> Record:
     clean, split = load(run.dataset, run.split, run.seed)
     spec = find_dataset(run.dataset)
+    about_data = _describe_data(spec, clean)
     recipe, y = run.recipe(), labels(clean)
     attack = None if run.attack is None else decode(Attack, run.attack)
-    graphs, extra = clean, dict[str, Any]()
+    extra = dict[str, Any]()
+    if run.features is not None:
+        clean, extra["features"] = _with_features(clean, decode(FeatureSet, run.features), run.dataset)
+    graphs = clean
     if attack is not None:
         attack.check(undirected(clean))
         if attack.when == "poisoning":
@@ -376,7 +410,7 @@ def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained]) -
         "metrics": scores.metrics,
         "metrics_per_split": scores.per_split,
         "metric": spec.metric,
-        "dataset": _describe_data(spec, clean),
+        "dataset": about_data,
         "split": {
             "name": split.name,
             "digest": split.digest,
@@ -392,6 +426,20 @@ def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained]) -
             "chosen": scores.chosen,
         },
     }
+
+
+def _with_features(graphs: Graphs, source: FeatureSet, dataset: str) -> tuple[Graphs, Record]:
+    """The graph with other features, and what they are: their source, and a hash of what it made."""
+    assert isinstance(graphs, Data)  # refused by `Run.of` where it is none
+    # a suite asks for the same features cell after cell
+    key = (dataset, json.dumps(encode(source), sort_keys=True), fingerprint(graphs))
+    made = graphs.__copy__()
+    made.x = _MADE.of(key, lambda: source(graphs))
+    sha = hashlib.sha256(made.x.contiguous().view(torch.uint8).numpy().data).hexdigest()
+    return made, {**source.describe(), "width": made.x.size(1), "sha256": sha}
+
+
+_MADE: Recalled[Tensor] = Recalled()
 
 
 def _scored_once(

@@ -93,25 +93,23 @@ class Suite(Config):
         for task in self.tasks:
             if datasets and task.dataset not in datasets:
                 continue
-            here = self._rows(task, chosen, controls)
+            rows = [
+                Run.of(
+                    name,
+                    task.dataset,
+                    task.split or None,
+                    0,
+                    changes,
+                    self.protocol,
+                    None if recipe.supervised else task.probe or self.probe or None,
+                )
+                for name, recipe in self._rows(task, chosen, controls).items()
+                for changes in self._changes(name)
+            ]
             for seed in range(self.seeds if seeds is None else min(self.seeds, seeds)):
-                made += [
-                    Run.of(
-                        name,
-                        task.dataset,
-                        task.split or None,
-                        seed,
-                        changes,
-                        self.protocol,
-                        None if recipe.supervised else task.probe or self.probe or None,
-                        attack=attack,
-                    )
-                    for name, recipe in here.items()
-                    for changes in self._changes(name)
-                    for attack in attacks
-                ]
+                made += [row.at(seed, attack) for row in rows for attack in attacks]
         # the majority class is the same run under every probe, and two tasks may share cells
-        return list({run.id: run for run in made}.values())
+        return list(dict.fromkeys(made))
 
     def _changes(self, name: str) -> list[dict[str, Any]]:
         """The changes to the settings of a method, a row each."""

@@ -59,7 +59,6 @@ from .python_source import Areas as Areas
 from .python_source import PYTHON_PACKAGES as PYTHON_PACKAGES
 from .python_source import PYTHON_STDLIB as PYTHON_STDLIB
 from .python_source import source_graph as source_graph
-from .python_source import split_words as split_words
 from .spec import Counts as Counts
 from .spec import DatasetSpec as DatasetSpec
 from .spec import Files as Files
@@ -81,6 +80,8 @@ from .store import mirrors as mirrors
 from .store import obtain as obtain
 from .store import set_aside as set_aside
 from .store import sha256 as sha256
+from .text_graphs import CITESEER_TEXT as CITESEER_TEXT
+from .text_graphs import WEBKB_TEXT as WEBKB_TEXT
 from .toy import DIGITS_KNN as DIGITS_KNN
 from .toy import KARATE as KARATE
 from .toy import digits_knn as digits_knn
@@ -96,6 +97,9 @@ from .tu import PROTEINS as PROTEINS
 from .tu import REDDIT_BINARY as REDDIT_BINARY
 from .unpickle import read_pickle as read_pickle
 from .wiki_cs import WIKI_CS as WIKI_CS
+from .words import split_words as split_words
+from .words import tf_idf as tf_idf
+from .words import word_pieces as word_pieces
 
 __all__ = [
     "ACTOR",
@@ -109,6 +113,7 @@ __all__ = [
     "CHAMELEON_FILTERED",
     "CITESEER",
     "CITESEER_FULL",
+    "CITESEER_TEXT",
     "COAUTHOR_CS",
     "COAUTHOR_PHYSICS",
     "COLLAB",
@@ -158,6 +163,7 @@ __all__ = [
     "TEXAS",
     "TOLOKERS",
     "Triple",
+    "WEBKB_TEXT",
     "WIKI_CS",
     "WISCONSIN",
     "all_datasets",
@@ -193,5 +199,7 @@ __all__ = [
     "source_graph",
     "split_names",
     "split_words",
+    "tf_idf",
+    "word_pieces",
     "write_cards",
 ]

@@ -1,9 +1,12 @@
 """The npz form of Shchur et al. (2018): citation, co-purchase and co-author graphs.
 
 An archive holds two CSR matrices in parts (``adj_data``, ``adj_indices``, ``adj_indptr``, ``adj_shape``, and
-the same with ``attr_``) and ``labels``. Releases add arrays of Python objects (names of words, papers and
-classes), which are pickles; only the seven numeric arrays and the two shapes are opened here.
+the same with ``attr_``) and ``labels``. Releases add the names of words, papers and classes, mostly as arrays of Python
+objects, which are pickles; these stay closed, and what is opened beside the numbers is the names of the words where
+they are stored as plain text.
 """
+
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,6 +17,7 @@ from torch_geometric.utils import remove_self_loops, to_undirected
 from graphcl.data.arrays import read_arrays
 from graphcl.data.checksums import raw_file
 from graphcl.data.spec import Counts, DatasetSpec, Files, Layout
+from graphcl.errors import DataError
 
 __all__ = [
     "AMAZON_COMPUTERS",
@@ -40,13 +44,23 @@ def _read(files: Files) -> Data:
     words = matrix("attr").astype(np.float32)
     # word counts and tf-idf weights become presence, as in the loaders whose numbers are in the papers
     words.data[words.data > 0] = 1
+    named = _plain_names(path)
     adjacency = matrix("adj").tocoo()
     edges = torch.from_numpy(np.stack([adjacency.row, adjacency.col]).astype(np.int64))
     return Data(
         x=torch.from_numpy(words.toarray()),
         edge_index=to_undirected(remove_self_loops(edges)[0], num_nodes=adjacency.shape[0]),
         y=torch.from_numpy(arrays["labels"].astype(np.int64)),
+        # with them, rows of features can be read as text
+        **({"vocabulary": named} if len(named) == words.shape[1] else {}),
     )
+
+
+def _plain_names(path: Path) -> list[str]:
+    try:
+        return [str(name) for name in read_arrays(path, ("attr_names",))["attr_names"]]
+    except DataError:
+        return []  # none, or a pickle
 
 
 _SHCHUR = "Shchur, Mumme, Bojchevski & Günnemann, Pitfalls of graph neural network evaluation, NeurIPS workshop 2018"

@@ -16,53 +16,39 @@ import ast
 import gc
 import importlib.metadata
 import importlib.util
-import math
 import platform
 import re
 import sys
 import sysconfig
 import tokenize
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
 import torch
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.utils import to_undirected
 
 from graphcl.data.spec import DatasetSpec, Files, Graphs, Layout
+from graphcl.data.words import split_words, tf_idf, word_pieces
 from graphcl.errors import DataError, RequestError
 
-__all__ = ["PYTHON_PACKAGES", "PYTHON_STDLIB", "Areas", "source_graph", "split_words"]
+__all__ = ["PYTHON_PACKAGES", "PYTHON_STDLIB", "Areas", "source_graph"]
 
 Areas: TypeAlias = Mapping[str, str] | Callable[[str], str | None]
 """Dotted prefix to area (the longest prefix of a module's name counts), or a function of the module's name."""
 
 _IDENTIFIER = re.compile(r"\w+")
-_PIECE = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _ENTERED = (  # the statements that hold others, and those looked for; match_case and ExceptHandler are parts of such
     *(ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.If, ast.For, ast.AsyncFor),
     *(ast.While, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.ExceptHandler, ast.Match, ast.match_case),
 )
 _GLUE = frozenset(["a", "an", "and", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"])
 _SHORT = 3  # a name up to this length is masked as a whole word only: "os" inside "close" tells nothing
-
-
-def split_words(text: str) -> list[str]:
-    """The words of a text in lower case, with identifiers taken apart at underscores, digits and capitals.
-
-    Example:
-        >>> split_words("HTTPServer.handle_request, base64 aBc")
-        ['http', 'server', 'handle', 'request', 'base', 'a', 'bc']
-    """
-    return [piece.lower() for piece in _PIECE.findall(text)]
 
 
 def source_graph(
@@ -116,7 +102,7 @@ def source_graph(
     classes = sorted({area for area in found if area is not None})
     everywhere = {word.removesuffix("s") for area in classes for word in split_words(area)} - _GLUE
     text = [_masked(module.text, everywhere | _name_words(name)) for name, module in modules.items()]
-    x, vocabulary = _tfidf(text, words, least)
+    x, vocabulary = tf_idf(text, words, least, "source_graph")
     imports = _import_index(modules)
     return Data(
         x=x,
@@ -291,7 +277,7 @@ def _masked(text: str, words: Iterable[str]) -> str:
 
 
 def _without(token: str, exact: set[str], anywhere: re.Pattern[str] | None) -> str:
-    pieces = _PIECE.findall(token)
+    pieces = word_pieces(token)
     joined = "".join(pieces).lower()
     hits = [match.span() for match in anywhere.finditer(joined)] if anywhere else []
     kept, start = [], 0
@@ -301,24 +287,6 @@ def _without(token: str, exact: set[str], anywhere: re.Pattern[str] | None) -> s
             kept.append(piece)
         start = end
     return token if len(kept) == len(pieces) else " ".join(kept) or "_"
-
-
-def _tfidf(texts: Sequence[str], words: int, least: int) -> tuple[Tensor, list[str]]:
-    bags = [Counter(word for word in split_words(text) if len(word) > 1) for text in texts]
-    spread = Counter(word for bag in bags for word in bag if word not in ENGLISH_STOP_WORDS)
-    frequent = sorted((-count, word) for word, count in spread.items() if count >= least)[:words]
-    if not frequent:
-        raise DataError(f"source_graph: no word stands in {least} of the {len(texts)} texts; lower 'least'")
-    vocabulary = sorted(word for _, word in frequent)
-    column = {word: number for number, word in enumerate(vocabulary)}
-    rarity = {word: 1 + math.log((1 + len(texts)) / (1 + spread[word])) for word in vocabulary}
-    x = np.zeros((len(texts), len(vocabulary)))
-    for row, bag in enumerate(bags):
-        for word, count in bag.items():
-            if word in column:
-                x[row, column[word]] = (1 + math.log(count)) * rarity[word]
-    x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo(float).tiny)
-    return torch.from_numpy(x).float(), vocabulary
 
 
 def _by_module(areas: Mapping[str, str]) -> dict[str, str]:

@@ -1,9 +1,7 @@
 """Two small real graphs that come with the installed libraries, for examples, tests and first steps."""
 
-import networkx
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch_geometric.data import Data
 from torch_geometric.utils import to_undirected
 
@@ -34,6 +32,8 @@ def karate(files: Files | None = None) -> Data:
         >>> karate()
         Data(x=[34, 34], edge_index=[2, 156], y=[34])
     """
+    import networkx
+
     graph = networkx.karate_club_graph()
     edges = torch.tensor(list(graph.edges), dtype=torch.long).t()
     y = torch.tensor([_CLUBS.index(graph.nodes[member]["club"]) for member in range(len(graph))])
@@ -67,6 +67,8 @@ def digits_knn(files: Files | None = None, k: int = 10) -> Data:
         >>> digits_knn(k=1).num_nodes
         1797
     """
+    from sklearn.datasets import load_digits
+
     pixels, labels = load_digits(return_X_y=True)
     n = len(pixels)
     if not 1 <= k < n:

@@ -8,10 +8,6 @@ import warnings
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-from sklearn.metrics.cluster import contingency_matrix
 from torch import Tensor
 
 from graphcl.errors import DataError, RequestError
@@ -36,6 +32,8 @@ def matched_accuracy(y: Tensor, clusters: Tensor) -> float:
         >>> matched_accuracy(torch.tensor([0, 0, 1, 1]), torch.tensor([5, 5, 5, 2]))
         0.75
     """
+    from sklearn.metrics.cluster import contingency_matrix
+
     table = contingency_matrix(y.numpy(), clusters.numpy())
     return float(table[linear_sum_assignment(table, maximize=True)].sum() / table.sum())
 
@@ -76,6 +74,10 @@ def clustering(h: Tensor, y: Tensor, *, runs: int = 5, seed: int = 0) -> dict[st
         raise DataError("the embedding holds NaN or infinity; lower the learning rate")
     if runs < 1:
         raise RequestError(f"runs = {runs}: input should be 1 or more")
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
     h, y = h.detach().cpu(), y.cpu()
     known = y >= 0
     classes = int(y[known].unique().numel())

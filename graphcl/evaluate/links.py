@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -247,6 +246,8 @@ def score_links(h: Tensor, split: LinkSplit, scorers: Sequence[Scorer] = ("dot",
         raise DataError(f"the embedding is {h.dtype} of shape {list(h.shape)}; expected floating point [{n}, D]")
     if not torch.isfinite(h).all():
         raise DataError("the embedding holds NaN or infinity; lower the learning rate")
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
     h = h.detach().cpu().double()
     per_scorer: dict[str, dict[str, float]] = {}
     chosen: dict[str, Any] = {}

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from sklearn.metrics import f1_score, roc_auc_score
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -48,6 +47,8 @@ def roc_auc(logits: Tensor, y: Tensor) -> float:
     """
     if logits.size(1) != 2 or y.unique().numel() != 2:
         raise DataError(f"ROC-AUC needs rows of exactly two classes, found {y.unique().numel()} of {logits.size(1)}")
+    from sklearn.metrics import roc_auc_score
+
     return float(roc_auc_score(y.numpy(), (logits[:, 1] - logits[:, 0]).numpy()))
 
 
@@ -69,6 +70,8 @@ def macro_f1(logits: Tensor, y: Tensor) -> float:
         >>> macro_f1(torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 0, 1]))
         0.4
     """
+    from sklearn.metrics import f1_score
+
     return float(f1_score(y.numpy(), logits.argmax(1).numpy(), average="macro", zero_division=0.0))
 
 

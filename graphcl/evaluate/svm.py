@@ -20,8 +20,6 @@ from typing import Annotated, Any, ClassVar, Literal
 import annotated_types as at
 import numpy as np
 import torch
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.svm import SVC
 from torch import Tensor
 
 from graphcl.config import Positive, Size, encode
@@ -290,6 +288,9 @@ class KernelSVMProbe(_SupportVectorProbe):
     max_iterations: Size = 10_000_000
 
     def _machines(self, x: Tensor, y: Tensor, classes: int, strengths: Sequence[float]) -> Iterator[_KernelMachine]:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.svm import SVC
+
         shift, scale = _column_statistics(x, self.normalisation)
         x = (x - shift) / scale
         spread = float(x.var(correction=0)) if self.gamma == "scale" else 1.0
@@ -320,7 +321,7 @@ class KernelSVMProbe(_SupportVectorProbe):
             )
 
 
-def _pairwise_coefficients(machine: SVC) -> Tensor:
+def _pairwise_coefficients(machine: Any) -> Tensor:
     """The coefficient of each support vector in the decision of each pair of classes, ``[pairs, S]``.
 
     libsvm keeps C - 1 rows: the vectors of class i have the one against class j in row j - 1 for j > i, else in row j.

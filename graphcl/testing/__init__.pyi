@@ -17,6 +17,8 @@ from .promises import leaves_global_random_state as leaves_global_random_state
 from .promises import same_graph as same_graph
 from .promises import sample_graph as sample_graph
 from .promises import tensors_of as tensors_of
+from .sources import check_source as check_source
+from .sources import sample_texts as sample_texts
 from .views import check_augmenter as check_augmenter
 
 __all__ = [
@@ -34,8 +36,10 @@ __all__ = [
     "check_objective",
     "check_probe",
     "check_recipe",
+    "check_source",
     "leaves_global_random_state",
     "same_graph",
     "sample_graph",
+    "sample_texts",
     "tensors_of",
 ]

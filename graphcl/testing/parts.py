@@ -28,6 +28,7 @@ from graphcl.seeding import Seeds
 from graphcl.testing.attacks import check_adversary
 from graphcl.testing.channels import check_filter, check_gate
 from graphcl.testing.promises import ContractError, Promises, check_config, leaves_global_random_state, same_graph
+from graphcl.testing.sources import check_source
 from graphcl.testing.views import check_augmenter
 from graphcl.train import Training, embedding, start
 
@@ -261,6 +262,7 @@ CONTRACTS: dict[str, Callable[[Any], list[str]]] = {
     "objectives": check_objective,
     "filters": check_filter,
     "gates": check_gate,
+    "features": check_source,
     "probes": check_probe,
     "datasets": check_dataset,
 }

