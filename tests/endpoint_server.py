@@ -21,9 +21,10 @@ def vector_of(text):
 class EndpointServer:
     """Serves until it is closed; ``faults`` maps the number of a request (from 0) to what goes wrong with it."""
 
-    def __init__(self, faults=None, key="right", chat=None, seed=None, delay=0.0, hang=2.0):
+    def __init__(self, faults=None, key="right", chat=None, seed=None, delay=0.0, hang=2.0, tokens=TOKENS_OF_A_TEXT):
         self.faults = dict(faults or {})
         self.key, self.chat, self.delay, self.hang = key, chat, delay, hang
+        self.tokens = tokens
         self.rng = random.Random(seed) if seed is not None else None
         self.requests = 0
         self.sent = Counter()
@@ -115,18 +116,14 @@ class EndpointServer:
 
     def embedded(self, texts):
         data = [{"object": "embedding", "index": i, "embedding": vector_of(text)} for i, text in enumerate(texts)]
-        tokens = TOKENS_OF_A_TEXT * len(texts)
+        tokens = self.tokens * len(texts)
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return {"object": "list", "data": data, "model": "m", "usage": usage}
 
     def chatted(self, said):
         message = {"role": "assistant", "content": self.chat(said)}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        usage = {
-            "prompt_tokens": 2 * TOKENS_OF_A_TEXT,
-            "completion_tokens": 1,
-            "total_tokens": 2 * TOKENS_OF_A_TEXT + 1,
-        }
+        usage = {"prompt_tokens": self.tokens, "completion_tokens": 1, "total_tokens": self.tokens + 1}
         return {"id": "c", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
 
     def spoilt(self, content, fault):

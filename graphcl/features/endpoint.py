@@ -42,6 +42,7 @@ class Endpoint(Config):
         key_variable: the environment variable that holds the key; a server that wants none need not have one.
         timeout: seconds after which a request without an answer is given up and sent again.
         tries: how often a request is sent at most.
+        wait: seconds before the second try on average, where the server does not say how long; longer each time.
         per_minute: requests that are sent in a minute at most; ``None`` is no limit.
         price: of a million tokens, in any currency; 0 counts tokens only.
         budget: tokens that may be spent on one cache, over all runs that fill it; a request that could pass it is not
@@ -59,6 +60,7 @@ class Endpoint(Config):
     key_variable: str = "OPENAI_API_KEY"
     timeout: Positive = 60.0
     tries: Size = 8
+    wait: Positive = 0.5
     per_minute: Positive | None = None
     price: NonNegative = 0.0
     budget: Size | None = None
@@ -142,7 +144,7 @@ class EndpointClient:
 
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.endpoint.tries),
-            wait=_wait,
+            wait=self._wait,
             retry=tenacity.retry_if_exception(_worth_another_try),
             before_sleep=self._count_retry,
             reraise=True,
@@ -175,6 +177,17 @@ class EndpointClient:
                 "the cache: raise endpoint.budget to go on"
             )
 
+    def _wait(self, state: Any) -> float:
+        """As long as the server asks for, else longer each time and never the same."""
+        import tenacity
+
+        headers = getattr(getattr(state.outcome.exception(), "response", None), "headers", {})
+        try:
+            asked = float(headers.get("retry-after", ""))
+        except ValueError:
+            return tenacity.wait_random_exponential(multiplier=2 * self.endpoint.wait, max=_LONGEST_WAIT)(state)
+        return min(max(asked, 0.0), _LONGEST_WAIT)
+
     def _count_retry(self, state: Any) -> None:
         self.spending.retries += 1
 
@@ -205,19 +218,6 @@ def _worth_another_try(error: BaseException) -> bool:
             return False
         return error.status_code in (408, 409, 425, 429) or error.status_code >= 500
     return isinstance(error, openai.APIConnectionError | _BadAnswerError)
-
-
-def _wait(state: Any) -> float:
-    """As long as the server asks for, else longer each time and never the same."""
-    import tenacity
-
-    error = state.outcome.exception()
-    headers = getattr(getattr(error, "response", None), "headers", {})
-    try:
-        asked = float(headers.get("retry-after", ""))
-    except ValueError:
-        return tenacity.wait_random_exponential(multiplier=0.5, max=_LONGEST_WAIT)(state)
-    return min(max(asked, 0.0), _LONGEST_WAIT)
 
 
 def _counted(content: Any) -> int:
