@@ -50,6 +50,8 @@ from .propagate import gcn_propagate as gcn_propagate
 from .propagate import multiply as multiply
 from .propagate import multiply_reference as multiply_reference
 from .propagate import sum_operator as sum_operator
+from .resolvent import pagerank_rows as pagerank_rows
+from .resolvent import pagerank_rows_reference as pagerank_rows_reference
 from .walk import Walk as Walk
 from .walk import walk_operator as walk_operator
 from .walk import walk_operator_reference as walk_operator_reference
@@ -93,6 +95,8 @@ __all__ = [
     "nearest",
     "nearness",
     "pagerank",
+    "pagerank_rows",
+    "pagerank_rows_reference",
     "pair_codes",
     "pair_products",
     "plain_product",

@@ -34,6 +34,7 @@ from graphcl.config import Positive, Size, valid
 from graphcl.errors import RequestError
 from graphcl.ops.chebyshev import polynomials
 from graphcl.ops.kernels import Heat, Kernel, Teleport
+from graphcl.ops.resolvent import pagerank_rows
 from graphcl.spectral.operator import spectral_operator
 
 __all__ = [
@@ -248,6 +249,15 @@ class PPRFilter(_Fixed):
             raise RequestError(f"{type(self).__name__}.teleport = {teleport}: input should be a probability in (0, 1]")
         order = valid(type(self), "order", order, Size | None)
         super().__init__(_expansion(Teleport(teleport), order, 1e-7), self_loops=self_loops)
+        # a series that is cut short has another gradient than the whole one
+        self.teleport = teleport if order is None else None
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
+        """The filtered signal ``[N, F]``; where the series is whole, its gradient takes one product for each edge."""
+        if self.teleport is None:
+            return super().forward(x, edge_index, edge_weight)
+        pattern, values = spectral_operator(edge_index, x.size(0), edge_weight, x.dtype, self_loops=self.self_loops)
+        return pagerank_rows(pattern, values.to(x.dtype), x, self.coefficients(), self.teleport)
 
 
 class _Linear(SpectralFilter):
