@@ -44,6 +44,7 @@ KINDS: dict[str, Kind] = {
     "filters": Kind("graphcl.spectral", "graphcl.spectral.filters:SpectralFilter", "filter"),
     "gates": Kind("graphcl.spectral", "graphcl.spectral.gates:Gating", "gate"),
     "features": Kind("graphcl.features", "graphcl.features.source:FeatureSource", "feature source"),
+    "decouplers": Kind("graphcl.features", "graphcl.features.decoupling:Decoupler", "decoupler"),
     "probes": Kind("graphcl.evaluate", "graphcl.evaluate.probes:Probe", "probe"),
     "datasets": Kind("graphcl.data", "graphcl.data.spec:DatasetSpec", "data set", instances=True),
 }

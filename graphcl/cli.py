@@ -124,7 +124,7 @@ def _root(
 
 @app.command("ls")
 def list_parts(kind: Annotated[str | None, typer.Argument(metavar="[KIND]")] = None, as_json: Json = False) -> None:
-    """List a kind: methods, augmenters, adversaries, objectives, filters, gates, features, probes, datasets, suites."""
+    """List a kind of part (methods, augmenters, features, datasets, suites, …), or count the kinds."""
     kinds = [*KINDS, "suites"]
     if kind is None:
         rows = [{"name": name, "entries": len(_rows(name))} for name in kinds]

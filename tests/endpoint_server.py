@@ -33,6 +33,8 @@ class EndpointServer:
         """How often each text went back in an answer that was right."""
         self.told = []
         self.faulty = Counter()
+        self.claimed = 0
+        """Tokens that its answers have stated, right ones and wrong ones."""
         self.bodies = []
         self.lock = threading.Lock()
         server = self
@@ -105,6 +107,9 @@ class EndpointServer:
             handler.wfile.write(raw[: len(raw) // 2])
             handler.close_connection = True
             return None
+        if fault in (None, "swapped", "short", "twice", "nan", "narrow"):
+            with self.lock:
+                self.claimed += content["usage"]["total_tokens"]
         if fault == "half-json":
             raw = raw[: len(raw) // 2]
         if fault == "html":

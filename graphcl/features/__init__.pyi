@@ -2,14 +2,24 @@
 
 from .causal import CausalEncoder as CausalEncoder
 from .causal import TokenPooling as TokenPooling
+from .decoupling import Decoupled as Decoupled
+from .decoupling import Decoupler as Decoupler
+from .decoupling import Extractive as Extractive
+from .decoupling import RandomSplit as RandomSplit
+from .decoupling import Relation as Relation
+from .decoupling import view_rows as view_rows
 from .endpoint import Endpoint as Endpoint
 from .endpoint import EndpointClient as EndpointClient
 from .endpoint import EndpointEncoder as EndpointEncoder
 from .endpoint import Spending as Spending
+from .endpoint import UnusableAnswersError as UnusableAnswersError
 from .feature_set import FeatureSet as FeatureSet
 from .feature_set import Spread as Spread
 from .files import FeatureFile as FeatureFile
 from .files import read_features as read_features
+from .judges import CausalDecoupler as CausalDecoupler
+from .judges import ChatDecoupler as ChatDecoupler
+from .judges import prompt_version as prompt_version
 from .row_cache import CacheState as CacheState
 from .row_cache import RowCache as RowCache
 from .row_cache import cache_states as cache_states
@@ -36,11 +46,16 @@ from .vocabulary import TfIdf as TfIdf
 __all__ = [
     "BagOfWords",
     "CacheState",
+    "CausalDecoupler",
     "CausalEncoder",
+    "ChatDecoupler",
+    "Decoupled",
+    "Decoupler",
     "Encoded",
     "Endpoint",
     "EndpointClient",
     "EndpointEncoder",
+    "Extractive",
     "FeatureFile",
     "FeatureProgress",
     "FeatureSet",
@@ -48,6 +63,8 @@ __all__ = [
     "FeatureWatch",
     "Lsa",
     "MiniLM",
+    "RandomSplit",
+    "Relation",
     "RowCache",
     "SentenceEncoder",
     "Spending",
@@ -56,7 +73,9 @@ __all__ = [
     "TfIdf",
     "TokenPooling",
     "Unit",
+    "UnusableAnswersError",
     "cache_states",
+    "prompt_version",
     "prune_cache",
     "read_features",
     "revision_of",
@@ -65,5 +84,6 @@ __all__ = [
     "split_sentences",
     "texts_of",
     "verify_cache",
+    "view_rows",
     "with_features",
 ]

@@ -22,14 +22,15 @@ TokenPooling: TypeAlias = Literal["mean", "last"]
 
 
 @cache
-def _loaded(folder: Path, revision: str, dtype: str, device: str) -> tuple[Any, Any]:
+def load_checkpoint(folder: Path, revision: str, dtype: str, device: str, *, head: bool = False) -> tuple[Any, Any]:
+    """Tokenizer and model of a folder, without any code of its own; with the head that gives scores of next tokens."""
     if importlib.util.find_spec("transformers") is None:
         raise MissingExtraError("transformers", "text")
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
     with without_bars():
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-        model = AutoModel.from_pretrained(
+        model: Any = (AutoModelForCausalLM if head else AutoModel).from_pretrained(
             str(folder),
             local_files_only=True,
             trust_remote_code=False,
@@ -102,7 +103,7 @@ class CausalEncoder(TextEncoder):
     def start(self, cache: RowCache) -> Callable[[Sequence[str]], Encoded]:
         """Pooled in ``float32``."""
         folder = self.folder()
-        tokenizer, model = _loaded(folder, revision_of(folder), self.dtype, self.device)
+        tokenizer, model = load_checkpoint(folder, revision_of(folder), self.dtype, self.device)
 
         def encode(texts: Sequence[str]) -> Encoded:
             tokens = tokenizer(

@@ -21,12 +21,16 @@ from graphcl.errors import MissingExtraError, RequestError, RunFailedError
 from graphcl.features.row_cache import RowCache
 from graphcl.features.text_encoder import Encoded, TextEncoder
 
-__all__ = ["Endpoint", "EndpointClient", "EndpointEncoder", "Spending"]
+__all__ = ["Endpoint", "EndpointClient", "EndpointEncoder", "Spending", "UnusableAnswersError"]
 
 T = TypeVar("T")
 
 _LONGEST_WAIT = 60.0
 """Seconds that a server may ask us to wait, and between two tries without its asking."""
+
+
+class UnusableAnswersError(RunFailedError):
+    """An endpoint that answers, and never what it was asked for."""
 
 
 class _BadAnswerError(Exception):
@@ -107,12 +111,12 @@ class EndpointClient:
 
     Args:
         endpoint: where to.
-        before: tokens that were spent before this process.
-        spending: what was spent since.
+        cache: where the answers go: it keeps count of the tokens of all runs.
+        spending: what this client has sent.
     """
 
     endpoint: Endpoint
-    before: int = 0
+    cache: RowCache
     spending: Spending = field(default_factory=Spending)
     _next: float = field(default=0.0, repr=False)
 
@@ -137,7 +141,6 @@ class EndpointClient:
             raise RequestError(
                 "the address of the endpoint is empty; give endpoint.url, such as http://localhost:8000/v1"
             )
-        self._afford(most)
         client = _client(self.endpoint.url, self._key, self.endpoint.timeout)
         import openai
         import tenacity
@@ -150,11 +153,12 @@ class EndpointClient:
             reraise=True,
         )
         try:
-            return retrying(self._once, client, send, read)
+            return retrying(self._once, client, send, read, most)
         except (openai.APIError, _BadAnswerError) as error:
             raise self._refusal(error) from None
 
-    def _once(self, client: Any, send: Callable[[Any], Any], read: Callable[[Any], T]) -> T:
+    def _once(self, client: Any, send: Callable[[Any], Any], read: Callable[[Any], T], most: int) -> T:
+        self._afford(most)
         now = time.monotonic()
         time.sleep(max(0.0, self._next - now))
         self._next = max(now, self._next) + (60 / self.endpoint.per_minute if self.endpoint.per_minute else 0.0)
@@ -162,15 +166,20 @@ class EndpointClient:
         answer = send(client).http_response
         try:
             content = json.loads(answer.content)
-            result = read(content)
+            self._count(content)
+            return read(content)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             # what came may hold anything: it is not shown
             raise _BadAnswerError(f"its answer was not what was asked for ({type(error).__name__})") from None
-        self.spending.tokens += _counted(content)
-        return result
+
+    def _count(self, content: Any) -> None:
+        # an answer that cannot be used is paid as well
+        tokens = _counted(content)
+        self.spending.tokens += tokens
+        self.cache.count(tokens)
 
     def _afford(self, most: int) -> None:
-        budget, spent = self.endpoint.budget, self.before + self.spending.tokens
+        budget, spent = self.endpoint.budget, self.cache.spent()
         if budget is not None and spent + most > budget:
             raise RunFailedError(
                 f"{spent} of {budget} tokens are spent and the next request could take {most}; what was answered is in "
@@ -204,7 +213,8 @@ class EndpointClient:
             )
         if isinstance(error, openai.APIStatusError) and not _worth_another_try(error):
             return RequestError(f"{url} refuses the request: {said}")
-        return RunFailedError(
+        kind = UnusableAnswersError if isinstance(error, _BadAnswerError) else RunFailedError
+        return kind(
             f"{url} gave no usable answer in {self.endpoint.tries} tries ({said}); what was answered before is in the "
             "cache: run it again to go on"
         )
@@ -277,7 +287,7 @@ class EndpointEncoder(TextEncoder):
 
     def start(self, cache: RowCache) -> Callable[[Sequence[str]], Encoded]:
         """One request for each batch; tokens that earlier runs have spent count towards the budget."""
-        client = EndpointClient(self.endpoint, cache.spent())
+        client = EndpointClient(self.endpoint, cache)
         more = {} if self.dimensions is None else {"dimensions": self.dimensions}
 
         def encode(texts: Sequence[str]) -> Encoded:

@@ -168,18 +168,22 @@ class RowCache:
                         found[key] = value
         return found
 
-    def write(self, rows: Mapping[bytes, bytes], tokens: int = 0) -> None:
-        """Store rows in one transaction, in place of what was there; ``tokens`` were counted for them."""
+    def write(self, rows: Mapping[bytes, bytes]) -> None:
+        """Store rows in one transaction, in place of what was there."""
         try:
-            self._write(rows, tokens)
+            self._write(rows)
         except sqlite3.DatabaseError:
             self._whole()
-            self._write(rows, tokens)
+            self._write(rows)
 
-    def _write(self, rows: Mapping[bytes, bytes], tokens: int) -> None:
+    def _write(self, rows: Mapping[bytes, bytes]) -> None:
         with self._open() as connection, connection:
             stored = [(key, value + _checked(key, value)) for key, value in rows.items()]
             connection.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?)", stored)
+
+    def count(self, tokens: int) -> None:
+        """Add to the tokens that an endpoint has counted."""
+        with self._open() as connection, connection:
             self._count(connection, tokens=tokens)
 
     def note(self, asked: int, found: int) -> None:
@@ -197,7 +201,7 @@ class RowCache:
             )
 
     def spent(self) -> int:
-        """Tokens that an endpoint has counted for what was ever stored here."""
+        """Tokens that an endpoint has counted for what was asked of it in all runs."""
         with self._open() as connection:
             counted = connection.execute("SELECT value FROM counts WHERE name = 'tokens'").fetchone()
         return int(counted[0]) if counted else 0

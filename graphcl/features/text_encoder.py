@@ -144,7 +144,7 @@ class TextEncoder(FeatureSource):
             retries, tokens, made = retries + answer.retries, tokens + answer.tokens, made + len(missing)
             rows = {keys[text]: vector.tobytes() for text, vector in zip(batch, vectors, strict=True)}
             new = {keys[text]: rows[keys[text]] for text in missing}
-            cache.write(new, answer.tokens)
+            cache.write(new)
             found.update(new)
             if watch is not None:
                 watch(FeatureProgress(len(keys), before, made, retries, tokens))

@@ -4,6 +4,7 @@ from .attacks import attacked_model as attacked_model
 from .attacks import check_adversary as check_adversary
 from .channels import check_filter as check_filter
 from .channels import check_gate as check_gate
+from .parting import check_decoupler as check_decoupler
 from .parts import CONTRACTS as CONTRACTS
 from .parts import check as check
 from .parts import check_dataset as check_dataset
@@ -18,6 +19,7 @@ from .promises import same_graph as same_graph
 from .promises import sample_graph as sample_graph
 from .promises import tensors_of as tensors_of
 from .sources import check_source as check_source
+from .sources import moved_texts as moved_texts
 from .sources import sample_texts as sample_texts
 from .views import check_augmenter as check_augmenter
 
@@ -31,6 +33,7 @@ __all__ = [
     "check_augmenter",
     "check_config",
     "check_dataset",
+    "check_decoupler",
     "check_filter",
     "check_gate",
     "check_objective",
@@ -38,6 +41,7 @@ __all__ = [
     "check_recipe",
     "check_source",
     "leaves_global_random_state",
+    "moved_texts",
     "same_graph",
     "sample_graph",
     "sample_texts",

@@ -27,6 +27,7 @@ from graphcl.objectives.objective import Objective
 from graphcl.seeding import Seeds
 from graphcl.testing.attacks import check_adversary
 from graphcl.testing.channels import check_filter, check_gate
+from graphcl.testing.parting import check_decoupler
 from graphcl.testing.promises import ContractError, Promises, check_config, leaves_global_random_state, same_graph
 from graphcl.testing.sources import check_source
 from graphcl.testing.views import check_augmenter
@@ -263,6 +264,7 @@ CONTRACTS: dict[str, Callable[[Any], list[str]]] = {
     "filters": check_filter,
     "gates": check_gate,
     "features": check_source,
+    "decouplers": check_decoupler,
     "probes": check_probe,
     "datasets": check_dataset,
 }

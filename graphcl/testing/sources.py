@@ -1,6 +1,7 @@
 """The contract of feature sources."""
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from graphcl.errors import DataError
 from graphcl.features.source import FeatureSource
 from graphcl.testing.promises import Promises, check_config, leaves_global_random_state, same_graph
 
-__all__ = ["check_source", "sample_texts"]
+__all__ = ["check_source", "moved_texts", "sample_texts"]
 
 _SAID = (
     "Graphs learn from their neighbours. Contrast makes them differ.",
@@ -35,6 +36,18 @@ def sample_texts() -> Data:
         train_mask=torch.arange(8) < 4,
         text=list(_SAID),
         node_ids=[f"n{number}" for number in range(8)],
+    )
+
+
+def moved_texts(data: Data, order: Sequence[int]) -> Data:
+    """The same nodes under other numbers: what is node ``order[i]`` becomes node i."""
+    place = torch.empty(len(order), dtype=torch.long)
+    place[list(order)] = torch.arange(len(order))
+    return Data(
+        edge_index=place[data.edge_index],
+        text=[data.text[node] for node in order],
+        node_ids=[data.node_ids[node] for node in order],
+        num_nodes=len(order),
     )
 
 
@@ -69,14 +82,7 @@ def check_source(source: FeatureSource) -> list[str]:
     promises.require(torch.equal(source(blind), x), "labels and masks are not read")
 
     order = torch.randperm(8, generator=torch.Generator().manual_seed(0))
-    place = torch.empty_like(order)
-    place[order] = torch.arange(8)
-    moved = Data(
-        edge_index=place[data.edge_index],
-        text=[data.text[node] for node in order.tolist()],
-        node_ids=[data.node_ids[node] for node in order.tolist()],
-        num_nodes=8,
-    )
+    moved = moved_texts(data, order.tolist())
     promises.require(torch.allclose(source(moved), x[order], atol=1e-5), "renumbering the nodes renumbers the rows")
     fewer = Data(edge_index=torch.empty(2, 0, dtype=torch.long), text=list(_SAID[:3]), num_nodes=4)
     try:

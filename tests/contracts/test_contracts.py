@@ -4,6 +4,7 @@ The broken parts at the end are what was found in admired code: a mask that make
 means its complement, a cache that is not keyed, a constructor that seeds the whole process, selection on test.
 """
 
+import json
 import random
 import sys
 from dataclasses import dataclass, field
@@ -82,7 +83,7 @@ def settings_of(tmp_path, monkeypatch):
 
     def endpoint():
         pytest.importorskip("openai")
-        servers.append(EndpointServer())
+        servers.append(EndpointServer(chat=lambda said: json.dumps({"signal": said.split("\n")[1], "noise": ""})))
         return {"model": "m", "endpoint": Endpoint(url=servers[0].url)}
 
     def encoder():
@@ -96,9 +97,17 @@ def settings_of(tmp_path, monkeypatch):
         "causal-encoder": lambda: {"path": str(make_tiny_model(tmp_path / "model"))},
         "sentence-encoder": encoder,
         "minilm": lambda: encoder() and {},
+        "extractive": lambda: encoder() and {},
+        "random-split": dict,
+        "chat-decoupler": endpoint,
+        "causal-decoupler": lambda: {
+            "path": str(make_tiny_model(tmp_path / "model", ["yes", "no"])),
+            "yes": "yes",
+            "no": "no",
+        },
         **{name: lambda: {"least": 1} for name in ("bag-of-words", "tf-idf", "lsa")},
     }
-    yield lambda kind, name: made[name]() if kind == "features" else NARROW.get(name, {})
+    yield lambda kind, name: made[name]() if kind in ("features", "decouplers") else NARROW.get(name, {})
     for server in servers:
         server.__exit__()
 
@@ -179,7 +188,7 @@ def test_check_knows_what_it_has_no_contract_for():
     with pytest.raises(RequestError) as caught:
         check("graphcl.plan:Plan")
     assert str(caught.value) == (
-        "'graphcl.plan:Plan' is a Plan; there are contracts for: method, augmenter, adversary, objective, filter, gate, feature source, probe, data set"
+        "'graphcl.plan:Plan' is a Plan; there are contracts for: method, augmenter, adversary, objective, filter, gate, feature source, decoupler, probe, data set"
     )
 
 
