@@ -106,9 +106,13 @@ def principal(x: Tensor, dim: int) -> Tensor:
         raise DataError("the features are all 0; nothing varies that could be kept")
     # the smaller of the two Gram matrices: a vocabulary of 20,000 words never becomes a matrix of them by themselves
     tall = x.size(0) > x.size(1)
-    values, vectors = np.linalg.eigh((x.T @ x if tall else x @ x.T).numpy())
+    gram = (x.T @ x if tall else x @ x.T).numpy()
+    # imported where it is used: it takes longer to load than most commands to run
+    from scipy.linalg import eigh
+
+    values, vectors = eigh(gram, subset_by_index=(max(0, len(gram) - dim), len(gram) - 1))
     values, vectors = values[::-1], np.ascontiguousarray(vectors[:, ::-1])
-    kept = min(dim, int((values > values[0] * 1e-10).sum()))
+    kept = int((values > values[0] * 1e-10).sum())
     directions = torch.from_numpy(vectors[:, :kept])
     if not tall:
         directions = x.T @ directions / torch.from_numpy(values[:kept].copy()).sqrt()

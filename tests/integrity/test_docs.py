@@ -11,7 +11,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("augmenters", "diagnostics", "robustness", "spectral", "speed")),
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in ("augmenters", "diagnostics", "robustness", "spectral", "speed", "text")
+    ),
 ]
 
 

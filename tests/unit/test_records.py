@@ -409,7 +409,7 @@ def test_processes_hand_over_each_record_of_a_group(store):
     assert first["status"] == "ok"
     assert first["run_id"] in store.finished()
     bench.close()
-    rest = list(run_all(cells, store, jobs=2))
+    rest = list(run_all(cells, store))
     assert len(rest) == 6 - len(store.finished() - {one["run_id"] for one in rest})
     assert store.finished() == {cell.id for cell in cells}
 
