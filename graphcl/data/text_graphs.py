@@ -91,6 +91,11 @@ def _files(folder: str) -> tuple[RawFile, ...]:
     return tuple(raw_file(f"TextAttributed/{folder}/{name}") for name in (_NODES, _EDGES))
 
 
+_TABLES = (
+    "no address to fetch it from: nodes.csv.gz (columns node, y, label, text) and edges.csv.gz (source, target) are "
+    "tables made of the released files"
+)
+
 CITESEER_TEXT = DatasetSpec(
     name="citeseer-text",
     title="CiteSeer (text)",
@@ -110,6 +115,7 @@ CITESEER_TEXT = DatasetSpec(
         "words, labels the field"
     ),
     traps=(
+        _TABLES,
         "the 3,186 papers whose text was found: fewer nodes and edges than citeseer, so that no number can be compared",
         "title and abstract stand one after the other without a mark between them",
         "101 papers have the very text of another, and 22 such texts stand in two classes",
@@ -142,7 +148,7 @@ def _webkb(name: str, counts: Counts, content: str) -> DatasetSpec:
         directed=True,
         default_split="random-60-20-20",
         traps=(f"another set of pages than {name}: no row of one can be found in the other",) * (name != "washington")
-        + (trap,)
+        + (_TABLES, trap)
         + (single,) * (name == "texas"),
     )
 

@@ -68,6 +68,10 @@ def test_specification_is_complete(name):
 @pytest.mark.parametrize("name", [name for name in NAMES if not all_datasets()[name].embedded])
 def test_every_data_set_from_files_has_a_way_to_be_had(name):
     spec = all_datasets()[name]
+    if name.endswith("-text"):
+        # tables made of a release that has other forms; the card says what must stand in them
+        assert any("nodes.csv.gz" in trap for trap in spec.traps)
+        return
     assert any(all(file.url for file in layout.files) for layout in spec.layouts)
     assert all(file.url for split in spec.splits.values() for file in split.files)
 
