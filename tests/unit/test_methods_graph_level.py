@@ -67,7 +67,7 @@ def only(terms):
 # all of them
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", [recipe for recipe in RECIPES if recipe is not AdGcl])
 def test_nodes_of_one_graph_are_refused(recipe):
     with pytest.raises(RequestError, match="embeds graphs"):
         start(recipe(), graphs(1)[0], 0)
@@ -404,3 +404,24 @@ def test_sets_without_node_labels_are_seen_by_their_structure_alone():
         seen = recipe.preset("imdb-binary").prepare(graph)
         assert torch.equal(seen.x, torch.ones(5, 1))
         assert torch.equal(recipe.preset("mutag").prepare(graph).x, graph.x)
+
+
+# AD-GCL on nodes
+
+
+def test_ad_gcl_embeds_nodes_as_well_and_its_adversary_opposes_there_too():
+    data = graphs(1)[0]
+    data.y = torch.zeros(data.num_nodes, dtype=torch.long)
+    recipe = AdGcl(dim=8, layers=2)
+    training = start(recipe.replace(plan=recipe.plan.replace(epochs=2)), data, 0)
+    assert {name for step in training.steps for name in step.losses} == {
+        "adversary/contrast", "adversary/price", "model/contrast"
+    }  # fmt: skip
+    method = training.method
+    assert method.embed(training.data).shape == (data.num_nodes, 8)
+    terms = method.loss(training.data, generator(1), "adversary")
+    again = method.loss(training.data, generator(1), "model")
+    assert float(terms["contrast"].detach()) == pytest.approx(-float(again["contrast"].detach()), rel=1e-5)
+    method.zero_grad()
+    again["contrast"].backward()
+    assert all(p.grad is None for p in method.parameters_of("adversary"))
