@@ -37,7 +37,7 @@ from graphcl.data.cards import card
 from graphcl.data.loading import find_dataset, open_dataset
 from graphcl.data.spec import DatasetSpec
 from graphcl.data.store import find_files
-from graphcl.errors import GraphclError, RequestError, RunFailedError, UnknownNameError
+from graphcl.errors import EndpointError, GraphclError, RequestError, RunFailedError, UnknownNameError
 from graphcl.features.feature_set import FeatureSet
 from graphcl.features.row_cache import cache_states, prune_cache, verify_cache
 from graphcl.features.source import FeatureProgress
@@ -85,7 +85,7 @@ def main() -> int:
     try:
         # not standalone, so that what the parser refuses is said in one line too
         code = app(standalone_mode=False)
-    except RunFailedError as error:
+    except (EndpointError, RunFailedError) as error:
         return _complain(error, 1)
     except GraphclError as error:
         return _complain(error, 2)

@@ -7,6 +7,7 @@
 | `DataError` | a graph or a raw file | 2 |
 | `MissingExtraError` | the installation: an optional library is absent | 2 |
 | `RunFailedError` | the computation itself (it diverged, say) | 1 |
+| `EndpointError` | a server that gave no usable answer, or a budget that is spent: worth another try | 1 |
 """
 
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from difflib import get_close_matches
 __all__ = [
     "DataError",
     "EmbeddingError",
+    "EndpointError",
     "GraphclError",
     "MissingExtraError",
     "RequestError",
@@ -79,6 +81,10 @@ class MissingExtraError(GraphclError, ImportError):
 
     def __init__(self, library: str, extra: str) -> None:
         super().__init__(f"{library} is not installed: pip install 'graphcl[{extra}]'")
+
+
+class EndpointError(GraphclError, RuntimeError):
+    """A server that gave no usable answer, or a budget that is spent; what was answered is kept for another try."""
 
 
 class RunFailedError(GraphclError, RuntimeError):

@@ -520,18 +520,31 @@ def _probe(run: dict[str, Any]) -> str:
 
 
 def _row(run: dict[str, Any], recipes: dict[str, Any]) -> str:
-    """The method; with the preset it took, or else whatever differs from its settings made for the data set."""
-    name = run["method"]
+    """The method, the features it was given, and the preset it took, or else whatever differs from its settings."""
+    name, given = run["method"], _given(run.get("features"))
     if name not in recipes:
-        return name
+        return f"{name} ({given})" if given else name
     recipe, settings = recipes[name], _flat(run["settings"])
     changed = _changed(settings, recipe, preset_for(recipe, run["dataset"]))
-    if not changed:
-        return name
-    for preset in recipe.presets:
-        if not _changed(settings, recipe, preset):
-            return f"{name} (preset {preset})"
-    return f"{name} ({', '.join(changed)})"
+    taken = next((preset for preset in recipe.presets if changed and not _changed(settings, recipe, preset)), None)
+    told = [*([given] if given else []), *(changed if taken is None else [f"preset {taken}"])]
+    return f"{name} ({', '.join(told)})" if told else name
+
+
+def _given(features: dict[str, Any] | None) -> str:
+    """The sources of features, each with the settings that are not its defaults."""
+    if features is None:
+        return ""
+    sources = entries("features")
+    names = []
+    for part in features["sources"]:
+        usual = encode(sources[part["name"]]()) if part["name"] in sources else {}
+        own = [
+            f"{key}={value}" for key, value in _flat(part).items() if key != "name" and _flat(usual).get(key) != value
+        ]
+        names.append(f"{part['name']}[{' '.join(own)}]" if own else part["name"])
+    more = [f"{key}={features[key]}" for key in ("spread", "principal") if features.get(key) not in (None, "raw")]
+    return " ".join(["features=" + "+".join(names), *more])
 
 
 def _changed(settings: dict[str, Any], recipe: Any, preset: str) -> list[str]:

@@ -28,6 +28,7 @@ from graphcl.evaluate.diagnostics import diagnose
 from graphcl.evaluate.probes import Metric, Probe
 from graphcl.evaluate.scoring import Scores, fit_probe, score
 from graphcl.features.feature_set import FeatureSet
+from graphcl.features.source import keep_texts
 from graphcl.graph import fingerprint
 from graphcl.methods.recipe import Method, Recipe, preset_for
 from graphcl.plan import Plan
@@ -203,9 +204,9 @@ class Run:
         """Hash of all of it, 16 hex digits.
 
         Settings of ``None`` are left out, so that a setting that comes later and does nothing unless it is given
-        leaves earlier records valid.
+        leaves earlier records valid; of features also how they are come by: a larger budget is no other run.
         """
-        return digest(_without_none(asdict(self)))
+        return digest(_without_none({**asdict(self), "features": _what(self.features)}))
 
     @property
     def training(self) -> str:
@@ -217,6 +218,7 @@ class Run:
             return self.id
         own = asdict(self)
         of_training = {key: own[key] for key in ("method", "dataset", "seed", "settings", "protocol", "features")}
+        of_training["features"] = _what(self.features)
         if self.attack is not None and self.attack["when"] == "poisoning":
             of_training["attack"] = own["attack"]
         return digest(_without_none(of_training))
@@ -246,12 +248,25 @@ def _features(names: str, changes: Mapping[str, Any], spec: DatasetSpec) -> dict
     return encode(FeatureSet.of(names, changes))
 
 
+_HOW = {
+    *("device", "key_variable", "timeout", "tries", "wait", "per_minute", "price", "budget"),
+}
+"""Settings of features that say how they are come by, and nothing about what they are."""
+
+
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key: _without_none(value) if isinstance(value, Mapping) else value
         for key, value in values.items()
         if value is not None
     }
+
+
+def _what(features: Any) -> Any:
+    """The features of a run without how they are come by, and without what is ``None``."""
+    if isinstance(features, Mapping):
+        return {key: _what(value) for key, value in features.items() if key not in _HOW and value is not None}
+    return [_what(value) for value in features] if isinstance(features, (list, tuple)) else features
 
 
 @dataclass(frozen=True)
@@ -435,6 +450,7 @@ def _with_features(graphs: Graphs, source: FeatureSet, dataset: str) -> tuple[Gr
     key = (dataset, json.dumps(encode(source), sort_keys=True), fingerprint(graphs))
     made = graphs.__copy__()
     made.x = _MADE.of(key, lambda: source(graphs))
+    keep_texts(graphs, made)
     sha = hashlib.sha256(made.x.contiguous().view(torch.uint8).numpy().data).hexdigest()
     return made, {**source.describe(), "width": made.x.size(1), "sha256": sha}
 

@@ -53,6 +53,9 @@ class Suite(Config):
         attacks: further columns of every task (``[[attacks]]``): the fields of `graphcl.bench.attack.Attack`, and
             ``edges``, ``entries``, ``linf``, ``rates`` or ``stds``, a list of strengths with a column for each. The
             graph without any attack is always a column too.
+        features: what stands in the place of the data sets' features (``[[features]]``): ``names`` of sources such as
+            ``lsa+minilm``, and ``settings`` of theirs. Each is a further row of every method that looks at features;
+            ``names = ""`` are the data set's own, which are the only ones where nothing is listed.
         protocol: ``honest`` or ``legacy``.
         probe: catalogue name of the probe; ``""`` takes the standard one.
     """
@@ -66,6 +69,7 @@ class Suite(Config):
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     variants: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
     attacks: tuple[dict[str, Any], ...] = ()
+    features: tuple[dict[str, Any], ...] = ()
     protocol: str = "honest"
     probe: str = ""
 
@@ -102,14 +106,27 @@ class Suite(Config):
                     changes,
                     self.protocol,
                     None if recipe.supervised else task.probe or self.probe or None,
+                    features=given,
                 )
                 for name, recipe in self._rows(task, chosen, controls).items()
-                for changes in self._changes(name)
+                for given, source in (self._sources() if recipe.probe != "majority" else [(None, {})])
+                for changes in (merged(usual, source) for usual in self._changes(name))
             ]
             for seed in range(self.seeds if seeds is None else min(self.seeds, seeds)):
                 made += [row.at(seed, attack) for row in rows for attack in attacks]
         # the majority class is the same run under every probe, and two tasks may share cells
         return list(dict.fromkeys(made))
+
+    def _sources(self) -> list[tuple[str | None, dict[str, Any]]]:
+        """The features that methods are given, and the settings of their sources."""
+        made: list[tuple[str | None, dict[str, Any]]] = []
+        for listed in self.features or ({"names": ""},):
+            strange = set(listed) - {"names", "settings"}
+            if strange or not isinstance(listed.get("names"), str):
+                raise RequestError(f"suite {self.name}: features {listed!r}; give names and, if need be, settings")
+            settings = listed.get("settings", {})
+            made.append((listed["names"] or None, {"source": settings} if settings else {}))
+        return made
 
     def _changes(self, name: str) -> list[dict[str, Any]]:
         """The changes to the settings of a method, a row each."""

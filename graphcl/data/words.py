@@ -51,7 +51,7 @@ def tf_idf(texts: Sequence[str], words: int, least: int, name: str = "tf_idf") -
 
     Example:
         >>> x, vocabulary = tf_idf(["an apple", "one apple, two pears", "pears"], 10, 2)
-        >>> vocabulary, x.round(decimals=2).tolist()
+        >>> vocabulary, [[round(value, 2) for value in row] for row in x.tolist()]
         (['apple', 'pears'], [[1.0, 0.0], [0.71, 0.71], [0.0, 1.0]])
     """
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS

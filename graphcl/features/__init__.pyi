@@ -28,6 +28,7 @@ from .row_cache import row_key as row_key
 from .row_cache import verify_cache as verify_cache
 from .sentence_encoders import MiniLM as MiniLM
 from .sentence_encoders import SentenceEncoder as SentenceEncoder
+from .sentence_encoders import as_wanted as as_wanted
 from .sentence_encoders import revision_of as revision_of
 from .sentences import split_sentences as split_sentences
 from .source import FeatureProgress as FeatureProgress
@@ -74,6 +75,7 @@ __all__ = [
     "TokenPooling",
     "Unit",
     "UnusableAnswersError",
+    "as_wanted",
     "cache_states",
     "prompt_version",
     "prune_cache",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch import Tensor
 from graphcl.config import Size
 from graphcl.errors import MissingExtraError, RequestError
 from graphcl.features.row_cache import RowCache
-from graphcl.features.sentence_encoders import revision_of, without_bars
+from graphcl.features.sentence_encoders import as_wanted, revision_of, without_bars
 from graphcl.features.text_encoder import Encoded, TextEncoder
 
 __all__ = ["CausalEncoder", "TokenPooling"]
@@ -52,6 +52,7 @@ class CausalEncoder(TextEncoder):
 
     Args:
         path: folder with the checkpoint as ``transformers`` saves it; safetensors weights, no code of its own.
+        revision: what the checkpoint must be (`revision_of`), noted by runs; empty takes what is there.
         pooling: ``mean`` over the tokens, or the ``last`` one, which has read them all.
         dtype: in which the model computes; the vectors are ``float32``.
         max_length: tokens that are read of a text; more are cut off at its end.
@@ -74,6 +75,7 @@ class CausalEncoder(TextEncoder):
     """
 
     path: str = ""
+    revision: str = ""
     pooling: TokenPooling = "mean"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     max_length: Size = 512
@@ -89,7 +91,7 @@ class CausalEncoder(TextEncoder):
         """The checkpoint by content, not by path."""
         return {
             "source": type(self).__name__,
-            "revision": revision_of(self.folder()),
+            "revision": self.found(),
             "pooling": self.pooling,
             "dtype": self.dtype,
             "max_length": self.max_length,
@@ -98,7 +100,15 @@ class CausalEncoder(TextEncoder):
 
     def describe(self) -> dict[str, Any]:
         """With the revision of the checkpoint."""
-        return {**super().describe(), "revision": revision_of(self.folder())}
+        return {**super().describe(), "revision": self.found()}
+
+    def found(self) -> str:
+        """The revision of what lies in the folder, if it is the one that is wanted."""
+        return as_wanted(self.folder(), self.revision)
+
+    def pinned(self) -> Self:
+        """The same, of what lies there now."""
+        return self.replace(revision=self.found())
 
     def start(self, cache: RowCache) -> Callable[[Sequence[str]], Encoded]:
         """Pooled in ``float32``."""

@@ -6,6 +6,7 @@ not in a setting, a message, a record or the cache.
 
 import importlib.util
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from graphcl.config import Config, NonNegative, Positive, Size
-from graphcl.errors import MissingExtraError, RequestError, RunFailedError
+from graphcl.errors import EndpointError, MissingExtraError, RequestError
 from graphcl.features.row_cache import RowCache
 from graphcl.features.text_encoder import Encoded, TextEncoder
 
@@ -25,11 +26,11 @@ __all__ = ["Endpoint", "EndpointClient", "EndpointEncoder", "Spending", "Unusabl
 
 T = TypeVar("T")
 
-_LONGEST_WAIT = 60.0
-"""Seconds that a server may ask us to wait, and between two tries without its asking."""
+_LONGEST_WAIT, _LONGEST_ASKED = 60.0, 600.0
+"""Seconds between two tries at most, and where the server asks for more."""
 
 
-class UnusableAnswersError(RunFailedError):
+class UnusableAnswersError(EndpointError):
     """An endpoint that answers, and never what it was asked for."""
 
 
@@ -50,7 +51,8 @@ class Endpoint(Config):
         per_minute: requests that are sent in a minute at most; ``None`` is no limit.
         price: of a million tokens, in any currency; 0 counts tokens only.
         budget: tokens that may be spent on one cache, over all runs that fill it; a request that could pass it is not
-            sent. ``None`` is no limit.
+            sent. A request counts what the server says, or at the most it can have been where it says nothing or the
+            line is cut. ``None`` is no limit.
 
     Raises:
         RequestError: an address that is none, or that has a name and password in it.
@@ -73,11 +75,16 @@ class Endpoint(Config):
         super().__post_init__()
         if not self.url:
             return
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise RequestError(f"Endpoint.url = '{self.url}': write it as https://host/v1")
-        if parts.username or parts.password or parts.query:
+        # what may hold a secret is not repeated
+        if any(mark in self.url for mark in "@?#"):
             raise RequestError("Endpoint.url holds more than an address; a key belongs into the environment variable")
+        try:
+            parts = urlsplit(self.url)
+            sound = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except ValueError:
+            sound = False
+        if not sound:
+            raise RequestError(f"Endpoint.url = '{self.url}': write it as https://host/v1")
 
 
 @dataclass
@@ -122,19 +129,25 @@ class EndpointClient:
 
     @property
     def _key(self) -> str:
-        return os.environ.get(self.endpoint.key_variable, "")
+        key = os.environ.get(self.endpoint.key_variable, "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise RequestError(
+                f"the key in {self.endpoint.key_variable} holds characters that no key has; set it again"
+            )
+        return key
 
-    def ask(self, send: Callable[[Any], Any], read: Callable[[Any], T], *, most: int) -> T:
+    def ask(self, send: Callable[[Any], Any], read: Callable[[Any], T], *, most: int, unusable: int = 0) -> T:
         """Send a request; ``read`` makes the result of the JSON that comes, or raises ValueError.
 
         Args:
             send: calls a method of ``with_raw_response`` of the client that it is given.
             read: the check of the answer.
             most: tokens that the request can cost at most.
+            unusable: after so many answers that cannot be used no further is asked for; 0 is no such limit.
 
         Raises:
             RequestError: the endpoint refuses what was asked (a wrong key, an unknown model): no second try.
-            RunFailedError: no usable answer after all tries, or the budget could be passed. What was answered before
+            EndpointError: no usable answer after all tries, or the budget could be passed. What was answered before
                 is kept.
         """
         if not self.endpoint.url:
@@ -146,7 +159,7 @@ class EndpointClient:
         import tenacity
 
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self.endpoint.tries),
+            stop=_Enough(self.endpoint.tries, unusable),
             wait=self._wait,
             retry=tenacity.retry_if_exception(_worth_another_try),
             before_sleep=self._count_retry,
@@ -163,25 +176,31 @@ class EndpointClient:
         time.sleep(max(0.0, self._next - now))
         self._next = max(now, self._next) + (60 / self.endpoint.per_minute if self.endpoint.per_minute else 0.0)
         self.spending.requests += 1
-        answer = send(client).http_response
+        import openai
+
         try:
-            content = json.loads(answer.content)
-            self._count(content)
+            answer = send(client).http_response
+        except openai.APIConnectionError:
+            # it may have been worked on, and paid, before the line was cut
+            self._count(most)
+            raise
+        content = _read_json(answer.content)
+        # an answer that cannot be used is paid as well; one that does not say how much, at the most it can have been
+        self._count(_counted(content, most))
+        try:
             return read(content)
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
             # what came may hold anything: it is not shown
             raise _BadAnswerError(f"its answer was not what was asked for ({type(error).__name__})") from None
 
-    def _count(self, content: Any) -> None:
-        # an answer that cannot be used is paid as well
-        tokens = _counted(content)
+    def _count(self, tokens: int) -> None:
         self.spending.tokens += tokens
         self.cache.count(tokens)
 
     def _afford(self, most: int) -> None:
         budget, spent = self.endpoint.budget, self.cache.spent()
         if budget is not None and spent + most > budget:
-            raise RunFailedError(
+            raise EndpointError(
                 f"{spent} of {budget} tokens are spent and the next request could take {most}; what was answered is in "
                 "the cache: raise endpoint.budget to go on"
             )
@@ -195,7 +214,7 @@ class EndpointClient:
             asked = float(headers.get("retry-after", ""))
         except ValueError:
             return tenacity.wait_random_exponential(multiplier=2 * self.endpoint.wait, max=_LONGEST_WAIT)(state)
-        return min(max(asked, 0.0), _LONGEST_WAIT)
+        return min(max(asked, 0.0), _LONGEST_ASKED) if math.isfinite(asked) else self.endpoint.wait
 
     def _count_retry(self, state: Any) -> None:
         self.spending.retries += 1
@@ -203,9 +222,10 @@ class EndpointClient:
     def _refusal(self, error: Exception) -> Exception:
         import openai
 
-        said = " ".join(str(error).split())[:300]
+        said = " ".join(str(error).split())
         if self._key:
             said = said.replace(self._key, "***")
+        said = said[:300]
         url = self.endpoint.url
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
             return RequestError(
@@ -213,11 +233,22 @@ class EndpointClient:
             )
         if isinstance(error, openai.APIStatusError) and not _worth_another_try(error):
             return RequestError(f"{url} refuses the request: {said}")
-        kind = UnusableAnswersError if isinstance(error, _BadAnswerError) else RunFailedError
+        kind = UnusableAnswersError if isinstance(error, _BadAnswerError) else EndpointError
         return kind(
             f"{url} gave no usable answer in {self.endpoint.tries} tries ({said}); what was answered before is in the "
             "cache: run it again to go on"
         )
+
+
+class _Enough:
+    """Stops after so many tries, or after so many answers that could not be used (0: whatever their number)."""
+
+    def __init__(self, tries: int, unusable: int) -> None:
+        self.tries, self.left = tries, unusable or math.inf
+
+    def __call__(self, state: Any) -> bool:
+        self.left -= isinstance(state.outcome.exception(), _BadAnswerError)
+        return bool(state.attempt_number >= self.tries or self.left <= 0)
 
 
 def _worth_another_try(error: BaseException) -> bool:
@@ -230,10 +261,17 @@ def _worth_another_try(error: BaseException) -> bool:
     return isinstance(error, openai.APIConnectionError | _BadAnswerError)
 
 
-def _counted(content: Any) -> int:
+def _read_json(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _counted(content: Any, most: int) -> int:
     usage = content.get("usage") if isinstance(content, dict) else None
     total = usage.get("total_tokens") if isinstance(usage, dict) else None
-    return total if isinstance(total, int) and total > 0 else 0
+    return total if isinstance(total, int) and total > 0 else most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,7 +293,7 @@ class EndpointEncoder(TextEncoder):
     Raises:
         MissingExtraError: openai or tenacity is not installed.
         RequestError: no address or model, or the endpoint refuses the request or the key.
-        RunFailedError: no usable answer, or the budget is spent.
+        EndpointError: no usable answer, or the budget is spent.
 
     Reference:
         Neelakantan et al., Text and code embeddings by contrastive pre-training, 2022.
@@ -291,7 +329,8 @@ class EndpointEncoder(TextEncoder):
         more = {} if self.dimensions is None else {"dimensions": self.dimensions}
 
         def encode(texts: Sequence[str]) -> Encoded:
-            given = [text[: self.max_length] for text in texts]
+            # half a character cannot be sent
+            given = [text[: self.max_length].encode("utf-8", "replace").decode() for text in texts]
             before = replace(client.spending)
 
             def send(server: Any) -> Any:
@@ -303,7 +342,8 @@ class EndpointEncoder(TextEncoder):
             most = sum(len(text.encode()) + 2 for text in given)
             vectors = client.ask(send, lambda content: _vectors(content, len(given), self.dimensions), most=most)
             spent = client.spending
-            return Encoded(vectors, spent.retries - before.retries, spent.tokens - before.tokens)
+            tokens = spent.tokens - before.tokens
+            return Encoded(vectors, spent.retries - before.retries, tokens, tokens * self.endpoint.price / 1e6)
 
         return encode
 
@@ -313,6 +353,7 @@ def _vectors(content: Any, count: int, width: int | None) -> np.ndarray:
     if sorted(row["index"] for row in rows) != list(range(count)):
         raise ValueError("not one vector for each text")
     vectors = np.array([row["embedding"] for row in sorted(rows, key=lambda row: row["index"])], dtype=np.float32)
-    if vectors.ndim != 2 or vectors.shape[1] != (width or vectors.shape[1]) or not np.isfinite(vectors).all():
+    fits = vectors.ndim == 2 and vectors.shape[1] == (width or max(1, vectors.shape[1]))
+    if not fits or not np.isfinite(vectors).all():
         raise ValueError("no finite vectors of one width")
     return vectors

@@ -34,7 +34,7 @@ class FeatureSet(Config):
     Args:
         sources: the sources by name with their settings, as `FeatureSet.of` makes them.
         spread: what is done to the columns (over all nodes, without labels).
-        dim: principal directions that are kept; ``None`` keeps the columns.
+        principal: directions that are kept; ``None`` keeps the columns.
 
     Raises:
         RequestError: no source, or one that is none.
@@ -50,7 +50,7 @@ class FeatureSet(Config):
 
     sources: tuple[dict[str, Any], ...] = ({"name": "tf-idf"},)
     spread: Spread = "raw"
-    dim: Size | None = None
+    principal: Size | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,8 +67,8 @@ class FeatureSet(Config):
 
         Args:
             names: such as ``minilm``, ``lsa+minilm`` or ``made/by-me.npz``.
-            changes: ``spread`` and ``dim`` of the set, and settings of the sources: below the name of the source, or
-                as they are where there is only one.
+            changes: ``spread`` and ``principal`` of the set, and settings of the sources: below the name of the source,
+                or as they are where there is only one.
 
         Raises:
             UnknownNameError: a source or a setting that is not known.
@@ -79,18 +79,16 @@ class FeatureSet(Config):
         """
         changes = dict(changes or {})
         wanted = [name.strip() for name in names.split("+")]
-        own = {field: changes.pop(field) for field in ("spread",) if field in changes}
-        if len(wanted) > 1 and "dim" in changes:
-            own["dim"] = changes.pop("dim")
+        own = {field: changes.pop(field) for field in ("spread", "principal") if field in changes}
         made = []
         for name in wanted:
             file = Path(name).suffix in (".npy", ".npz", ".safetensors", ".parquet")
             source = FeatureFile(path=name) if file else find("features", name)()
-            key = "feature-file" if file else name
-            mine = changes.pop(key, None)
+            mine = changes.pop(name, None)
             if mine is None and len(wanted) == 1:
                 mine, changes = changes, {}
-            made.append({"name": key, **encode(updated(source, mine or {}))})
+            pinned = updated(source, mine or {}).pinned()
+            made.append({"name": "feature-file" if file else name, **encode(pinned)})
         if changes:
             raise RequestError(f"settings of features that are not asked for: {', '.join(changes)}")
         return cls(sources=tuple(made), **own)
@@ -109,11 +107,15 @@ class FeatureSet(Config):
         x = torch.cat([unit_rows(part) for part in parts], 1) if len(parts) > 1 else parts[0]
         if self.spread != "raw":
             x = standardised(x) if self.spread == "standard" else x - x.mean(0)
-        if self.dim is not None or self.spread == "whitened":
-            kept = principal(x.double(), self.dim or x.size(1))
+        if self.principal is not None or self.spread == "whitened":
+            kept = principal(x.double(), self.principal or x.size(1))
             x = standardised(kept).float() if self.spread == "whitened" else kept.float()
         return x
 
     def describe(self) -> dict[str, Any]:
         """With what each source says of itself."""
-        return {"sources": [part.describe() for part in self.parts()], "spread": self.spread, "dim": self.dim}
+        return {
+            "sources": [part.describe() for part in self.parts()],
+            "spread": self.spread,
+            "principal": self.principal,
+        }

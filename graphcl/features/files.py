@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ class FeatureFile(FeatureSource):
             column of lists; empty takes all columns of numbers.
         ids: name of the array (or column) that says which node each row is of, as ``data.node_ids`` names them, or
             0..N-1 where the graph names none. Empty: the rows must stand in the order of the nodes.
+        sha256: of the file; runs and suites note it, so that another content is another run. Empty takes what is there.
 
     Raises:
         DataError: the file is damaged, holds Python objects, or its rows do not fit the nodes.
@@ -48,9 +49,11 @@ class FeatureFile(FeatureSource):
     path: str = ""
     key: str = ""
     ids: str = ""
+    sha256: str = ""
 
     def rows(self, data: Data, watch: FeatureWatch | None = None) -> Tensor:
         """The rows in the order of the nodes."""
+        self.found()
         x, ids = read_features(Path(self.path).expanduser(), self.key, self.ids)
         count = int(data.num_nodes or 0)
         if len(x) != count:
@@ -67,10 +70,21 @@ class FeatureFile(FeatureSource):
 
     def describe(self) -> dict[str, Any]:
         """With the checksum of the file: its path says nothing about what is in it."""
-        content = Path(self.path).expanduser()
-        _check_path(content)
-        with content.open("rb") as stream:
-            return {**super().describe(), "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+        return {**super().describe(), "sha256": self.found()}
+
+    def found(self) -> str:
+        """The checksum of the file, if it is the one that is wanted."""
+        path = Path(self.path).expanduser()
+        _check_path(path)
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if self.sha256 and found != self.sha256:
+            raise DataError(f"{path}: sha256 {found}, and {self.sha256} was asked for; the file has changed")
+        return found
+
+    def pinned(self) -> Self:
+        """The same, of what the file holds now."""
+        return self.replace(sha256=self.found())
 
 
 def _check_path(path: Path) -> None:
@@ -116,7 +130,10 @@ def read_features(path: Path, key: str = "", ids: str = "") -> tuple[np.ndarray,
 def _npy(path: Path, key: str, ids: str) -> tuple[np.ndarray, None]:
     if key or ids:
         raise RequestError(f"{path}: a .npy file holds one array without a name; leave key and ids out")
-    return np.load(path, allow_pickle=False), None
+    x = np.load(path, allow_pickle=False)
+    if not isinstance(x, np.ndarray):
+        raise DataError(f"{path}: an archive of several arrays; call it .npz")
+    return x, None
 
 
 def _chosen(path: Path, key: str, ids: str, known: Sequence[str]) -> str:
@@ -163,4 +180,15 @@ def _parquet(path: Path, key: str, ids: str) -> tuple[np.ndarray, Sequence[Any] 
     names = table[ids].to_pylist() if ids else None
     if key:
         return np.array(table[key].to_pylist()), names
-    return np.column_stack([table[name].to_numpy() for name in known if name != ids]), names
+    # what pandas writes beside the columns is no feature
+    numbers = [field.name for field in table.schema if _is_number(field.type) and not field.name.startswith("__")]
+    columns = [table[name].to_numpy() for name in numbers if name != ids]
+    if not columns:
+        raise RequestError(f"{path}: no column of numbers; it holds {', '.join(known)}")
+    return np.column_stack(columns), names
+
+
+def _is_number(kind: Any) -> bool:
+    import pyarrow
+
+    return bool(pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_boolean(kind))

@@ -11,11 +11,11 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock
 
@@ -24,6 +24,8 @@ from graphcl.data.store import cache_folder
 from graphcl.errors import DataError, UnknownNameError
 
 __all__ = ["CacheState", "RowCache", "cache_states", "prune_cache", "row_key", "verify_cache"]
+
+T = TypeVar("T")
 
 _SUFFIX = ".sqlite"
 _CHECK = 16
@@ -120,9 +122,12 @@ class RowCache:
 
     @contextmanager
     def making(self) -> Iterator[None]:
-        """Only one process at a time makes rows of one model; the others wait, and find them made."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self.path}.lock"):
+        """Only one process at a time makes rows of one model; the others wait, and find them made.
+
+        Raises:
+            DataError: nothing can be written there.
+        """
+        with _turn(self.path):
             yield
 
     @contextmanager
@@ -130,31 +135,31 @@ class RowCache:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.closing(sqlite3.connect(self.path, timeout=60)) as connection:
-                connection.executescript(_TABLES)
-                about = [(name, json.dumps(value, sort_keys=True)) for name, value in self.identity.items()]
-                connection.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", about)
-                connection.commit()
+                if connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0] < _TABLES.count("TABLE"):
+                    connection.executescript(_TABLES)
+                    about = [(name, json.dumps(value, sort_keys=True)) for name, value in self.identity.items()]
+                    connection.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", about)
+                    connection.commit()
                 yield connection
         except (OSError, sqlite3.OperationalError) as error:
-            raise DataError(f"{self.path}: {error}; free the disk or point GRAPHCL_CACHE at another folder") from None
+            raise _unusable(self.path, error) from None
 
-    def _whole(self) -> None:
-        """Put a file that is no database any more out of the way."""
+    def _healed(self, work: Callable[[], T]) -> T:
+        """Do it; where the file is no sound database, put that aside and do it with a new one."""
         try:
-            with self._open() as connection:
-                connection.execute("SELECT COUNT(*) FROM rows").fetchone()
+            return work()
         except sqlite3.DatabaseError:
-            aside = self.path.with_suffix(f".damaged-{time.time_ns()}")
-            with contextlib.suppress(FileNotFoundError):
-                self.path.replace(aside)
+            with self.making():
+                try:
+                    # somebody else may have put it aside meanwhile
+                    return work()
+                except sqlite3.DatabaseError:
+                    _put_aside(self.path)
+                    return work()
 
     def read(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         """The rows that are there and sound, by key; damaged ones are as good as missing."""
-        try:
-            return self._read(keys)
-        except sqlite3.DatabaseError:
-            self._whole()
-            return self._read(keys)
+        return self._healed(lambda: self._read(keys))
 
     def _read(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         found: dict[bytes, bytes] = {}
@@ -170,11 +175,7 @@ class RowCache:
 
     def write(self, rows: Mapping[bytes, bytes]) -> None:
         """Store rows in one transaction, in place of what was there."""
-        try:
-            self._write(rows)
-        except sqlite3.DatabaseError:
-            self._whole()
-            self._write(rows)
+        self._healed(lambda: self._write(rows))
 
     def _write(self, rows: Mapping[bytes, bytes]) -> None:
         with self._open() as connection, connection:
@@ -183,13 +184,15 @@ class RowCache:
 
     def count(self, tokens: int) -> None:
         """Add to the tokens that an endpoint has counted."""
-        with self._open() as connection, connection:
-            self._count(connection, tokens=tokens)
+        self._healed(lambda: self._add(tokens=tokens))
 
     def note(self, asked: int, found: int) -> None:
         """Count what was asked for and what of it was there."""
+        self._healed(lambda: self._add(asked=asked, found=found))
+
+    def _add(self, **more: int) -> None:
         with self._open() as connection, connection:
-            self._count(connection, asked=asked, found=found)
+            self._count(connection, **more)
             connection.execute("INSERT OR REPLACE INTO counts VALUES ('used', ?)", (time.time(),))
 
     @staticmethod
@@ -202,18 +205,51 @@ class RowCache:
 
     def spent(self) -> int:
         """Tokens that an endpoint has counted for what was asked of it in all runs."""
-        with self._open() as connection:
-            counted = connection.execute("SELECT value FROM counts WHERE name = 'tokens'").fetchone()
-        return int(counted[0]) if counted else 0
+
+        def counted() -> int:
+            with self._open() as connection:
+                found = connection.execute("SELECT value FROM counts WHERE name = 'tokens'").fetchone()
+            return int(found[0]) if found else 0
+
+        return self._healed(counted)
+
+
+def _unusable(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path}: {error}; free the disk or point GRAPHCL_CACHE at another folder")
+
+
+@contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # one object for each path: who has the turn may take it again
+        lock = FileLock(f"{path}.lock", is_singleton=True)
+        lock.acquire()
+    except OSError as error:
+        raise _unusable(path, error) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _put_aside(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        path.replace(path.with_suffix(f".damaged-{time.time_ns()}"))
+    Path(f"{path}-journal").unlink(missing_ok=True)
 
 
 def _state(path: Path) -> CacheState:
     name, size = path.name.removesuffix(_SUFFIX), path.stat().st_size / 1e6
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=60)) as connection:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=60)
+        ) as connection:
             identity = {key: json.loads(value) for key, value in connection.execute("SELECT name, value FROM about")}
             rows = connection.execute("SELECT COUNT(*) FROM rows").fetchone()[0]
             counts = dict(connection.execute("SELECT name, value FROM counts"))
+    except sqlite3.OperationalError as error:
+        raise _unusable(path, error) from None
     except (sqlite3.DatabaseError, ValueError):
         return CacheState(name, {}, megabytes=size, damaged=True)
     asked, met, tokens = (int(counts.get(what, 0)) for what in ("asked", "found", "tokens"))
@@ -221,20 +257,22 @@ def _state(path: Path) -> CacheState:
 
 
 def _verified(path: Path) -> tuple[int, int]:
-    try:
-        with contextlib.closing(sqlite3.connect(path, timeout=60)) as connection, connection:
-            sound, damaged = 0, []
-            for key, stored in connection.execute("SELECT key, value FROM rows"):
-                if _sound(key, stored) is None:
-                    damaged.append((key,))
-                else:
-                    sound += 1
-            connection.executemany("DELETE FROM rows WHERE key = ?", damaged)
-            return sound, len(damaged)
-    except sqlite3.DatabaseError:
-        with contextlib.suppress(FileNotFoundError):
-            path.replace(path.with_suffix(f".damaged-{time.time_ns()}"))
-        return 0, -1
+    with _turn(path):
+        try:
+            with contextlib.closing(sqlite3.connect(path, timeout=60)) as connection, connection:
+                sound, damaged = 0, []
+                for key, stored in connection.execute("SELECT key, value FROM rows"):
+                    if _sound(key, stored) is None:
+                        damaged.append((key,))
+                    else:
+                        sound += 1
+                connection.executemany("DELETE FROM rows WHERE key = ?", damaged)
+                return sound, len(damaged)
+        except sqlite3.OperationalError as error:
+            raise _unusable(path, error) from None
+        except sqlite3.DatabaseError:
+            _put_aside(path)
+            return 0, -1
 
 
 def _files() -> dict[str, Path]:
@@ -274,7 +312,7 @@ def prune_cache(name: str) -> float:
         UnknownNameError: no cache of that name.
     """
     path = _file(name)
-    with FileLock(f"{path}.lock"):
+    with _turn(path):
         size = path.stat().st_size / 1e6
         path.unlink()
     return size

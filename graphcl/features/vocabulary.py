@@ -53,7 +53,7 @@ class TfIdf(FeatureSource):
 
     Example:
         >>> data = Data(text=["a red apple", "red pears"], num_nodes=2)
-        >>> TfIdf(least=1)(data).round(decimals=2).tolist()
+        >>> [[round(value, 2) for value in row] for row in TfIdf(least=1)(data).tolist()]
         [[0.81, 0.0, 0.58], [0.0, 0.81, 0.58]]
     """
 

@@ -4,7 +4,6 @@ The broken parts at the end are what was found in admired code: a mask that make
 means its complement, a cache that is not keyed, a constructor that seeds the whole process, selection on test.
 """
 
-import json
 import random
 import sys
 from dataclasses import dataclass, field
@@ -83,7 +82,7 @@ def settings_of(tmp_path, monkeypatch):
 
     def endpoint():
         pytest.importorskip("openai")
-        servers.append(EndpointServer(chat=lambda said: json.dumps({"signal": said.split("\n")[1], "noise": ""})))
+        servers.append(EndpointServer(chat=lambda said: '{"signal": [1]}'))
         return {"model": "m", "endpoint": Endpoint(url=servers[0].url)}
 
     def encoder():

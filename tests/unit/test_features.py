@@ -264,10 +264,10 @@ def test_columns_are_spread_as_asked():
     x = FeatureSet.of("bag-of-words", {**small, "spread": "standard"})(data)
     assert torch.allclose(x.std(0, correction=0), torch.ones(x.size(1)), atol=1e-5)
     white = FeatureSet.of(
-        "bag-of-words+tf-idf", {"bag-of-words": small, "tf-idf": small, "spread": "whitened", "dim": 3}
+        "bag-of-words+tf-idf", {"bag-of-words": small, "tf-idf": small, "spread": "whitened", "principal": 3}
     )(data)
     assert torch.allclose(white.T @ white / 8, torch.eye(3), atol=1e-4)
-    kept = FeatureSet.of("bag-of-words+tf-idf", {"bag-of-words": small, "tf-idf": small, "dim": 3})(data)
+    kept = FeatureSet.of("bag-of-words+tf-idf", {"bag-of-words": small, "tf-idf": small, "principal": 3})(data)
     assert kept.shape == (8, 3)
 
 

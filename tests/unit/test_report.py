@@ -179,6 +179,19 @@ def test_changed_settings_are_a_row_of_their_own():
     assert report.text("grace", KARATE) == "90.00 ± 24.84 *"
 
 
+def test_features_are_part_of_a_row():
+    records = []
+    for names, changes in [("tf-idf", {}), ("lsa+tf-idf", {"source": {"lsa": {"dim": 8}, "spread": "centred"}})]:
+        run = Run.of("grace", "karate", None, 0, changes, features=names)
+        records.append({**record("grace", "karate", 0, 0.5), "run_id": run.id, "run": {**run.__dict__}})
+    rows = summarise([*records, record("grace", "karate", 0, 0.6)]).rows
+    assert [row for row in rows if row.startswith("grace")] == [
+        "grace",
+        "grace (features=lsa[dim=8]+tf-idf spread=centred)",
+        "grace (features=tf-idf)",
+    ]
+
+
 def test_controls_are_always_rows():
     report = summarise([record("grace", "karate", 0, 0.5)])
     controls = {"majority", "propagated", "propagated-high", "random-init", "raw"}

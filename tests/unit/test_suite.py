@@ -3,6 +3,7 @@
 import pytest
 
 from graphcl.bench import run as run_module
+from graphcl.bench.run import Run
 from graphcl.bench.suite import Suite, Task, find_suite, suites
 from graphcl.catalogue import entries
 from graphcl.errors import RequestError, UnknownNameError
@@ -57,7 +58,10 @@ def test_the_suites_that_come_along_resolve(name):
         attacks = sum(
             len(next((value for value in attack.values() if isinstance(value, list)), [0])) for attack in suite.attacks
         )
-        assert len(runs) == cells * (1 + attacks)
+        given = max(1, len(suite.features))
+        # the majority class looks at no features
+        alone = suite.seeds * len(suite.tasks) * (given - 1)
+        assert len(runs) == (cells * given - alone) * (1 + attacks)
     assert suite.description
     for task in suite.tasks:
         column = [run for run in runs if run.dataset == task.dataset and (not task.split or run.split == task.split)]
@@ -286,3 +290,47 @@ def test_an_unknown_suite_offers_the_nearest():
 def test_a_suite_is_checked_when_it_is_built_by_hand():
     with pytest.raises(RequestError, match=r"^Suite\.seeds = 0"):
         Suite(name="x", seeds=0)
+
+
+def test_each_source_of_features_is_a_row_of_every_method_that_looks_at_them(tmp_path):
+    given = """
+methods = ["grace"]
+seeds = 1
+[[tasks]]
+dataset = "python-stdlib"
+[[features]]
+names = ""
+[[features]]
+names = "lsa+tf-idf"
+settings = { lsa = { dim = 8 }, spread = "centred" }
+"""
+    runs = find_suite(written(tmp_path, given)).runs()
+    assert len(runs) == 2 * 5 + 1
+    assert [run.features for run in runs if run.method == "majority"] == [None]
+    own, other = (run for run in runs if run.method == "grace")
+    assert own.features is None
+    assert other.features["spread"] == "centred"
+    assert [part["name"] for part in other.features["sources"]] == ["lsa", "tf-idf"]
+    assert other.features["sources"][0]["dim"] == 8
+    assert own.id != other.id
+    assert own.training != other.training
+
+
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        ('names = "nothing"', "unknown feature source 'nothing'"),
+        ('sources = "lsa"', "give names and, if need be, settings"),
+        ('names = "lsa"\nsettings = { dims = 3 }', "did you mean 'dim'"),
+        ('names = ""\nsettings = { dim = 3 }', "settings of features need some"),
+    ],
+)
+def test_features_that_are_none_are_refused(listed, message, tmp_path):
+    text = f'methods = ["grace"]\n[[tasks]]\ndataset = "python-stdlib"\n[[features]]\n{listed}\n'
+    with pytest.raises(RequestError, match=message):
+        find_suite(written(tmp_path, text)).runs()
+
+
+def test_features_are_made_for_nodes():
+    with pytest.raises(RequestError, match="mutag is a set of graphs, and features are made for nodes"):
+        Run.of("graph-cl", "mutag", features="tf-idf")
