@@ -14,7 +14,6 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # not compiled: of what is installed, a small part is ever imported, and is compiled then
-# not compiled: of what is installed a small part is ever imported, and is compiled then
 # two stamps: users of the quickstart need no development tools
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --upgrade pip
