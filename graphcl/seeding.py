@@ -6,15 +6,30 @@ generators a private state and puts the caller's back.
 """
 
 import hashlib
+import importlib
 import math
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import torch
 
 from graphcl.pieces import PIECE, over_pieces
 
-__all__ = ["Seeds", "Stream", "draw_coins", "draw_normal", "draw_order", "draw_seed", "draw_uniform"]
+__all__ = [
+    "Seeds",
+    "Stream",
+    "draw_coins",
+    "draw_normal",
+    "draw_order",
+    "draw_seed",
+    "draw_uniform",
+    "imported",
+    "python_state_kept",
+]
 
 
 class Seeds:
@@ -167,3 +182,24 @@ class Stream:
         if self._cuda:
             self._cuda_states = torch.cuda.get_rng_state_all()
             torch.cuda.set_rng_state_all(cuda_states)
+
+
+@contextmanager
+def python_state_kept() -> Iterator[None]:
+    """Put Python's own generator back: libraries draw on it when they load, or to wait a random time."""
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def imported(module: str) -> Any:
+    """A module that is slow to load, loaded where it is used, with Python's generator put back.
+
+    Example:
+        >>> imported("math").floor(2.5)
+        2
+    """
+    with python_state_kept():
+        return importlib.import_module(module)

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from graphcl.errors import DataError, RequestError, UnknownNameError
-from graphcl.seeding import Seeds
+from graphcl.seeding import Seeds, imported
 
 __all__ = ["RANDOM", "Split", "Triple", "draw", "is_random"]
 
@@ -186,9 +186,8 @@ def _stratified(y: Tensor, rng: np.random.Generator, k: int) -> list[np.ndarray]
     smallest = int(np.unique(y.numpy()[rows], return_counts=True)[1].min())
     if smallest < k:
         raise DataError(f"split folds-{k}: the smallest class has {smallest} members; {k} folds need {k}")
-    from sklearn.model_selection import StratifiedKFold
-
-    maker = StratifiedKFold(k, shuffle=True, random_state=int(rng.integers(2**31)))
+    folds_of = imported("sklearn.model_selection").StratifiedKFold
+    maker = folds_of(k, shuffle=True, random_state=int(rng.integers(2**31)))
     return [rows[test] for _, test in maker.split(np.zeros(rows.size), y.numpy()[rows])]
 
 

@@ -7,6 +7,7 @@ from torch_geometric.utils import to_undirected
 
 from graphcl.data.spec import Counts, DatasetSpec, Files, Layout
 from graphcl.errors import RequestError
+from graphcl.seeding import imported
 
 __all__ = ["DIGITS_KNN", "KARATE", "digits_knn", "karate"]
 
@@ -67,8 +68,7 @@ def digits_knn(files: Files | None = None, k: int = 10) -> Data:
         >>> digits_knn(k=1).num_nodes
         1797
     """
-    from sklearn.datasets import load_digits
-
+    load_digits = imported("sklearn.datasets").load_digits
     pixels, labels = load_digits(return_X_y=True)
     n = len(pixels)
     if not 1 <= k < n:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from graphcl.errors import DataError
+from graphcl.seeding import imported
 
 __all__ = ["split_words", "tf_idf", "word_pieces"]
 
@@ -54,10 +55,9 @@ def tf_idf(texts: Sequence[str], words: int, least: int, name: str = "tf_idf") -
         >>> vocabulary, [[round(value, 2) for value in row] for row in x.tolist()]
         (['apple', 'pears'], [[1.0, 0.0], [0.71, 0.71], [0.0, 1.0]])
     """
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
+    common = imported("sklearn.feature_extraction.text").ENGLISH_STOP_WORDS
     bags = [Counter(word for word in split_words(text) if len(word) > 1) for text in texts]
-    spread = Counter(word for bag in bags for word in bag if word not in ENGLISH_STOP_WORDS)
+    spread = Counter(word for bag in bags for word in bag if word not in common)
     frequent = sorted((-count, word) for word, count in spread.items() if count >= least)[:words]
     if not frequent:
         raise DataError(f"{name}: no word stands in {least} of the {len(texts)} texts; lower 'least'")

@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from graphcl.errors import DataError, RequestError
-from graphcl.seeding import Seeds
+from graphcl.seeding import Seeds, imported
 
 __all__ = ["clustering", "matched_accuracy"]
 
@@ -32,8 +32,7 @@ def matched_accuracy(y: Tensor, clusters: Tensor) -> float:
         >>> matched_accuracy(torch.tensor([0, 0, 1, 1]), torch.tensor([5, 5, 5, 2]))
         0.75
     """
-    from sklearn.metrics.cluster import contingency_matrix
-
+    contingency_matrix = imported("sklearn.metrics.cluster").contingency_matrix
     table = contingency_matrix(y.numpy(), clusters.numpy())
     return float(table[linear_sum_assignment(table, maximize=True)].sum() / table.sum())
 
@@ -74,10 +73,10 @@ def clustering(h: Tensor, y: Tensor, *, runs: int = 5, seed: int = 0) -> dict[st
         raise DataError("the embedding holds NaN or infinity; lower the learning rate")
     if runs < 1:
         raise RequestError(f"runs = {runs}: input should be 1 or more")
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-
+    k_means = imported("sklearn.cluster").KMeans
+    slow = imported("sklearn.exceptions").ConvergenceWarning
+    adjusted_rand_score = imported("sklearn.metrics").adjusted_rand_score
+    normalized_mutual_info_score = imported("sklearn.metrics").normalized_mutual_info_score
     h, y = h.detach().cpu(), y.cpu()
     known = y >= 0
     classes = int(y[known].unique().numel())
@@ -88,8 +87,8 @@ def clustering(h: Tensor, y: Tensor, *, runs: int = 5, seed: int = 0) -> dict[st
     for start in starts.tolist():
         with warnings.catch_warnings():
             # an embedding with fewer different rows than classes has collapsed: the figures say so
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            clusters = KMeans(classes, n_init=10, random_state=start).fit_predict(h.double().numpy())
+            warnings.simplefilter("ignore", slow)
+            clusters = k_means(classes, n_init=10, random_state=start).fit_predict(h.double().numpy())
         own, theirs = y[known].numpy(), clusters[known.numpy()]
         found["nmi"].append(float(normalized_mutual_info_score(own, theirs)))
         found["ari"].append(float(adjusted_rand_score(own, theirs)))

@@ -32,7 +32,7 @@ from graphcl.evaluate.probes import Selection
 from graphcl.graph import check_graph, unit_rows
 from graphcl.ops.pairs import contains, free_pairs, pair_codes
 from graphcl.ops.pairwise import pair_products
-from graphcl.seeding import Seeds, draw_order
+from graphcl.seeding import Seeds, draw_order, imported
 
 __all__ = ["LinkScores", "LinkSplit", "Pairs", "Scorer", "link_prediction", "score_links", "split_links"]
 
@@ -246,8 +246,8 @@ def score_links(h: Tensor, split: LinkSplit, scorers: Sequence[Scorer] = ("dot",
         raise DataError(f"the embedding is {h.dtype} of shape {list(h.shape)}; expected floating point [{n}, D]")
     if not torch.isfinite(h).all():
         raise DataError("the embedding holds NaN or infinity; lower the learning rate")
-    from sklearn.metrics import average_precision_score, roc_auc_score
-
+    average_precision_score = imported("sklearn.metrics").average_precision_score
+    roc_auc_score = imported("sklearn.metrics").roc_auc_score
     h = h.detach().cpu().double()
     per_scorer: dict[str, dict[str, float]] = {}
     chosen: dict[str, Any] = {}

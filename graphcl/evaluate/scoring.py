@@ -14,7 +14,7 @@ from graphcl.data.splits import Split
 from graphcl.errors import DataError
 from graphcl.evaluate.logistic import LogisticProbe
 from graphcl.evaluate.probes import Fitted, Metric, Probe, selections
-from graphcl.seeding import Seeds
+from graphcl.seeding import Seeds, imported
 
 __all__ = ["Scores", "accuracy", "count_classes", "fit_probe", "macro_f1", "probe", "roc_auc", "score", "score_outputs"]
 
@@ -47,8 +47,7 @@ def roc_auc(logits: Tensor, y: Tensor) -> float:
     """
     if logits.size(1) != 2 or y.unique().numel() != 2:
         raise DataError(f"ROC-AUC needs rows of exactly two classes, found {y.unique().numel()} of {logits.size(1)}")
-    from sklearn.metrics import roc_auc_score
-
+    roc_auc_score = imported("sklearn.metrics").roc_auc_score
     return float(roc_auc_score(y.numpy(), (logits[:, 1] - logits[:, 0]).numpy()))
 
 
@@ -70,8 +69,7 @@ def macro_f1(logits: Tensor, y: Tensor) -> float:
         >>> macro_f1(torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 0, 1]))
         0.4
     """
-    from sklearn.metrics import f1_score
-
+    f1_score = imported("sklearn.metrics").f1_score
     return float(f1_score(y.numpy(), logits.argmax(1).numpy(), average="macro", zero_division=0.0))
 
 

@@ -25,6 +25,7 @@ from torch import Tensor
 from graphcl.config import Positive, Size, encode
 from graphcl.evaluate.logistic import LinearClassifier
 from graphcl.evaluate.probes import Fitted, Metric, Probe, Selection, check_embedding, selection_score
+from graphcl.seeding import imported
 
 __all__ = ["ColumnNormalisation", "KernelSVMProbe", "SVMProbe"]
 
@@ -288,9 +289,8 @@ class KernelSVMProbe(_SupportVectorProbe):
     max_iterations: Size = 10_000_000
 
     def _machines(self, x: Tensor, y: Tensor, classes: int, strengths: Sequence[float]) -> Iterator[_KernelMachine]:
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.svm import SVC
-
+        slow = imported("sklearn.exceptions").ConvergenceWarning
+        machine_of = imported("sklearn.svm").SVC
         shift, scale = _column_statistics(x, self.normalisation)
         x = (x - shift) / scale
         spread = float(x.var(correction=0)) if self.gamma == "scale" else 1.0
@@ -302,10 +302,12 @@ class KernelSVMProbe(_SupportVectorProbe):
                 none = x.new_zeros(0)
                 yield _KernelMachine(shift, scale, x[:0], none[None], none, pairs, present, gamma, {"converged": True})
                 continue
-            machine = SVC(C=strength, gamma=gamma, tol=self.tolerance, max_iter=self.max_iterations, random_state=0)
+            machine = machine_of(
+                C=strength, gamma=gamma, tol=self.tolerance, max_iter=self.max_iterations, random_state=0
+            )
             with warnings.catch_warnings():
                 # what did not converge is in the record
-                warnings.simplefilter("ignore", ConvergenceWarning)
+                warnings.simplefilter("ignore", slow)
                 machine.fit(x.numpy(), y.numpy())
             yield _KernelMachine(
                 shift,

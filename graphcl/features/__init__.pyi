@@ -26,6 +26,7 @@ from .row_cache import cache_states as cache_states
 from .row_cache import prune_cache as prune_cache
 from .row_cache import row_key as row_key
 from .row_cache import verify_cache as verify_cache
+from .sentence_encoders import FromFolder as FromFolder
 from .sentence_encoders import MiniLM as MiniLM
 from .sentence_encoders import SentenceEncoder as SentenceEncoder
 from .sentence_encoders import as_wanted as as_wanted
@@ -62,6 +63,7 @@ __all__ = [
     "FeatureSet",
     "FeatureSource",
     "FeatureWatch",
+    "FromFolder",
     "Lsa",
     "MiniLM",
     "RandomSplit",

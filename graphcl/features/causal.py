@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch import Tensor
 from graphcl.config import Size
 from graphcl.errors import MissingExtraError, RequestError
 from graphcl.features.row_cache import RowCache
-from graphcl.features.sentence_encoders import as_wanted, revision_of, without_bars
+from graphcl.features.sentence_encoders import FromFolder, revision_of, without_bars
 from graphcl.features.text_encoder import Encoded, TextEncoder
 
 __all__ = ["CausalEncoder", "TokenPooling"]
@@ -45,7 +45,7 @@ def load_checkpoint(folder: Path, revision: str, dtype: str, device: str, *, hea
 
 
 @dataclass(frozen=True, kw_only=True)
-class CausalEncoder(TextEncoder):
+class CausalEncoder(FromFolder, TextEncoder):
     r"""The last hidden layer of a causal language model, over a text's tokens or at its last one.
 
     .. math:: x_v = \frac{1}{T} \sum_{t=1}^{T} h_t^{(L)} \quad\text{or}\quad x_v = h_T^{(L)}
@@ -101,14 +101,6 @@ class CausalEncoder(TextEncoder):
     def describe(self) -> dict[str, Any]:
         """With the revision of the checkpoint."""
         return {**super().describe(), "revision": self.found()}
-
-    def found(self) -> str:
-        """The revision of what lies in the folder, if it is the one that is wanted."""
-        return as_wanted(self.folder(), self.revision)
-
-    def pinned(self) -> Self:
-        """The same, of what lies there now."""
-        return self.replace(revision=self.found())
 
     def start(self, cache: RowCache) -> Callable[[Sequence[str]], Encoded]:
         """Pooled in ``float32``."""

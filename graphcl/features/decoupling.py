@@ -27,6 +27,7 @@ from graphcl.features.sentence_encoders import MiniLM
 from graphcl.features.source import FeatureWatch
 from graphcl.features.text_encoder import TextEncoder, sentences_of
 from graphcl.graph import unit_rows
+from graphcl.seeding import imported
 
 __all__ = ["Decoupled", "Decoupler", "Extractive", "RandomSplit", "Relation", "view_rows"]
 
@@ -160,14 +161,13 @@ class Extractive(Decoupler):
         return Decoupled(sentences, [part.tolist() for part in share.split(count.tolist())])
 
     def _central(self, data: Data, flat: list[str], vectors: Tensor, owner: Tensor) -> Tensor:
-        from sklearn.cluster import KMeans
-
+        k_means = imported("sklearn.cluster").KMeans
         # in the order of the alphabet: the numbers of the nodes decide nothing
         place = {text: number for number, text in enumerate(sorted(set(flat)))}
         rows = torch.tensor([place[text] for text in flat])
         distinct = vectors.new_empty(len(place), vectors.size(1))
         distinct[rows] = vectors
-        found = KMeans(min(self.clusters, len(place)), n_init=1, random_state=self.seed).fit(distinct.numpy())
+        found = k_means(min(self.clusters, len(place)), n_init=1, random_state=self.seed).fit(distinct.numpy())
         centres = unit_rows(torch.from_numpy(np.asarray(found.cluster_centers_, dtype=np.float32)))
         return (vectors @ centres.T).amax(1)
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -22,9 +22,10 @@ from graphcl.features.causal import load_checkpoint
 from graphcl.features.decoupling import Decoupled, Decoupler
 from graphcl.features.endpoint import Endpoint, EndpointClient, UnusableAnswersError
 from graphcl.features.row_cache import RowCache, row_key
-from graphcl.features.sentence_encoders import as_wanted, revision_of
+from graphcl.features.sentence_encoders import FromFolder, revision_of
 from graphcl.features.source import FeatureProgress, FeatureWatch
 from graphcl.features.text_encoder import sentences_of
+from graphcl.seeding import python_state_kept
 
 __all__ = ["CausalDecoupler", "ChatDecoupler", "prompt_version"]
 
@@ -116,7 +117,7 @@ class ChatDecoupler(Decoupler):
         found = cache.read(list(keys.values()))
         stored = len(found)
         if stored < len(keys):
-            with cache.making():
+            with cache.making(), python_state_kept():
                 # somebody else may have asked meanwhile
                 found = cache.read(list(keys.values()))
                 stored = len(found)
@@ -193,7 +194,7 @@ def _checked(content: Any, count: int) -> bytes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CausalDecoupler(Decoupler):
+class CausalDecoupler(FromFolder, Decoupler):
     r"""A causal language model in a local folder says of each sentence whether it helps with the task.
 
     .. math:: w_i = \frac{p(\text{yes} \mid \text{question}, i)}{p(\text{yes} \mid \cdot) + p(\text{no} \mid \cdot)}
@@ -255,14 +256,6 @@ class CausalDecoupler(Decoupler):
         """With the revision of the checkpoint."""
         return {**super().describe(), "revision": self.found()}
 
-    def found(self) -> str:
-        """The revision of what lies in the folder, if it is the one that is wanted."""
-        return as_wanted(self.folder(), self.revision)
-
-    def pinned(self) -> Self:
-        """The same, of what lies there now."""
-        return self.replace(revision=self.found())
-
     def __call__(self, data: Data, watch: FeatureWatch | None = None) -> Decoupled:
         """Each distinct sentence is judged once."""
         sentences = sentences_of(data, self.most)
@@ -272,7 +265,7 @@ class CausalDecoupler(Decoupler):
         found = cache.read(list(keys.values()))
         stored = len(found)
         if stored < len(keys):
-            with cache.making():
+            with cache.making(), python_state_kept():
                 # somebody else may have judged meanwhile
                 found = cache.read(list(keys.values()))
                 stored, judge = len(found), self._judge()

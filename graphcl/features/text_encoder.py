@@ -16,6 +16,7 @@ from graphcl.features.row_cache import RowCache, row_key
 from graphcl.features.sentences import split_sentences
 from graphcl.features.source import FeatureProgress, FeatureSource, FeatureWatch, texts_of
 from graphcl.graph import unit_rows
+from graphcl.seeding import python_state_kept
 
 __all__ = ["Encoded", "TextEncoder", "Unit", "sentences_of"]
 
@@ -102,7 +103,7 @@ class TextEncoder(FeatureSource):
         found = cache.read(list(keys.values()))
         before = len(found)
         if before < len(keys):
-            with cache.making():
+            with cache.making(), python_state_kept():
                 # somebody else may have made them meanwhile
                 found = cache.read(list(keys.values()))
                 before = len(found)
