@@ -436,6 +436,7 @@ def data_ls(as_json: Json = False) -> None:
                 "edges": counts.edges if counts else "varies",
                 "features": counts.features if counts else "varies",
                 "classes": counts.classes if counts else "varies",
+                "text": "yes" if spec.text else "",
                 "default split": spec.default_split,
                 "files": "embedded" if spec.embedded else "here" if here else "to fetch",
             }

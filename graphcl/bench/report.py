@@ -124,7 +124,7 @@ def _applies(row: str, column: Column) -> bool:
         return False  # no epoch to select
     # what learns from labels, and what ignores the embedding, has no probe to choose
     usual = column.probe == "logistic" or not (recipe.supervised or recipe.probe == "majority")
-    return spec.level in recipe.levels and usual
+    return recipe.takes(spec) and usual
 
 
 @dataclass(frozen=True)

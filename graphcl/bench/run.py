@@ -159,6 +159,16 @@ class Run:
                 f"{method} embeds {' and '.join(recipe.levels)}s and {dataset} is a set at {spec.level} level; "
                 "`graphcl ls methods` shows which method works where"
             )
+        if recipe.reads_text and features is not None:
+            raise RequestError(
+                f"{method} makes its own features of the text; leave --features out and change its settings "
+                f"(`graphcl show {method}`)"
+            )
+        if not recipe.takes(spec):
+            raise RequestError(
+                f"{method} reads text and {dataset} has none; `graphcl data ls` marks the sets that have some, such as "
+                "citeseer-text and python-stdlib"
+            )
         wanted = split or spec.default_split
         if wanted not in spec.splits and not is_random(wanted):
             raise UnknownNameError(f"split of {dataset}", wanted, split_names(spec))
@@ -180,7 +190,7 @@ class Run:
             dataset=dataset,
             split=wanted,
             seed=seed,
-            settings=encode(recipe),
+            settings=encode(recipe.pinned()),
             probe={"name": "none"} if recipe.supervised else {"name": name, **encode(made)},
             protocol="legacy" if protocol == "legacy" else "honest",
             attack=None if attack is None else _resolved(attack, spec, protocol),
@@ -206,7 +216,7 @@ class Run:
         Settings of ``None`` are left out, so that a setting that comes later and does nothing unless it is given
         leaves earlier records valid; of features also how they are come by: a larger budget is no other run.
         """
-        return digest(_without_none({**asdict(self), "features": _what(self.features)}))
+        return digest(_without_none({**asdict(self), "features": _what(self.features), "settings": self._made_with}))
 
     @property
     def training(self) -> str:
@@ -218,10 +228,17 @@ class Run:
             return self.id
         own = asdict(self)
         of_training = {key: own[key] for key in ("method", "dataset", "seed", "settings", "protocol", "features")}
-        of_training["features"] = _what(self.features)
+        of_training["features"], of_training["settings"] = _what(self.features), self._made_with
         if self.attack is not None and self.attack["when"] == "poisoning":
             of_training["attack"] = own["attack"]
         return digest(_without_none(of_training))
+
+    @property
+    def _made_with(self) -> Mapping[str, Any]:
+        """The settings, where text is read without how its features are come by."""
+        if not find("methods", self.method).reads_text:
+            return self.settings
+        return {name: value if name == "plan" else _what(value) for name, value in self.settings.items()}
 
     def recipe(self) -> Recipe:
         """The recipe these settings describe."""

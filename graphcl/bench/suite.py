@@ -161,13 +161,11 @@ class Suite(Config):
     def _rows(self, task: Task, chosen: Sequence[str], controls: Sequence[str]) -> dict[str, type[Recipe]]:
         """The methods of one column; where the suite takes all, those that it can take."""
         recipes: dict[str, type[Recipe]] = entries("methods")
-        level = find_dataset(task.dataset).level
+        spec = find_dataset(task.dataset)
         # a supervised reference has no probe to choose and no best epoch on test
         plain = self.protocol == "honest" and not (task.probe or self.probe)
         able = {
-            name: recipe
-            for name, recipe in recipes.items()
-            if level in recipe.levels and (plain or not recipe.supervised)
+            name: recipe for name, recipe in recipes.items() if recipe.takes(spec) and (plain or not recipe.supervised)
         }
         here = [name for name in chosen if not task.methods or name in task.methods]
         if "all" in self.methods:

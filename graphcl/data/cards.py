@@ -37,6 +37,7 @@ def card(name: str, homophily: float | None = None) -> str:
         "name": f"`{spec.name}`",
         "what": spec.note,
         "level": spec.level,
+        **({"text": "each node says something"} if spec.text else {}),
         "sizes": _sizes(spec),
         "edges": "directed, as stored" if spec.directed else "undirected, stored in both directions",
         "fingerprint": f"`{spec.content}`" if spec.content else _unread(spec),

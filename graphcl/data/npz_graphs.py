@@ -79,6 +79,7 @@ def _spec(
     note: str,
     traps: tuple[str, ...] = (),
     amazon_or_coauthor: bool = True,
+    text: bool = False,
 ) -> DatasetSpec:
     source = _GNN_BENCHMARK if amazon_or_coauthor else _GRAPH2GAUSS
     folder = "data/npz" if amazon_or_coauthor else "data"
@@ -94,6 +95,7 @@ def _spec(
         source=source,
         note=note,
         traps=traps,
+        text=text,
     )
 
 
@@ -164,4 +166,5 @@ COAUTHOR_PHYSICS = _spec(
     "2e89d45eb5fff570",
     f"{_AUTHORS}{_REWRITTEN}",
     ("the dense feature matrix takes 1.2 GB in memory",),
+    text=True,
 )

@@ -120,6 +120,7 @@ class DatasetSpec:
         traps: known flaws that anybody quoting a number must know.
         poison: the attack that made this graph of another one, where one did.
         kin: a data set whose settings serve where a recipe has none for this one.
+        text: whether its nodes say something (see `graphcl.features.texts_of`).
         note: what the nodes, edges and labels are.
     """
 
@@ -140,6 +141,7 @@ class DatasetSpec:
     traps: tuple[str, ...] = ()
     poison: Poison | None = None
     kin: str = ""
+    text: bool = False
 
     @property
     def embedded(self) -> bool:

@@ -101,6 +101,7 @@ CITESEER_TEXT = DatasetSpec(
     title="CiteSeer (text)",
     layouts=(Layout(_read_citeseer, _files("CiteSeer")),),
     kin="citeseer",
+    text=True,
     counts=Counts(3186, 8450, 2000, 6),
     content="077c66e12f4b2c4f",
     citation=(
@@ -135,6 +136,7 @@ def _webkb(name: str, counts: Counts, content: str) -> DatasetSpec:
         counts=counts,
         content=content,
         kin=name,
+        text=True,
         citation=(
             "Craven et al., Learning to extract symbolic knowledge from the World Wide Web, AAAI 1998; texts as in Yan "
             "et al., A comprehensive study on text-attributed graphs, NeurIPS 2023"

@@ -71,6 +71,9 @@ from .recipe import Recipe as Recipe
 from .recipe import preset_for as preset_for
 from .s3gcl import S3gcl as S3gcl
 from .s3gcl import S3gclMethod as S3gclMethod
+from .sdm_scr import SdmScr as SdmScr
+from .sdm_scr import SdmScrMethod as SdmScrMethod
+from .sdm_scr import TextView as TextView
 from .sim_grace import SimGrace as SimGrace
 from .sim_grace import SimGraceMethod as SimGraceMethod
 from .sp_gcl import SpGcl as SpGcl
@@ -148,6 +151,8 @@ __all__ = [
     "Recipe",
     "S3gcl",
     "S3gclMethod",
+    "SdmScr",
+    "SdmScrMethod",
     "Sharpened",
     "SimGrace",
     "SimGraceMethod",
@@ -160,6 +165,7 @@ __all__ = [
     "SupervisedGcnJaccard",
     "SupervisedMethod",
     "SupervisedMlp",
+    "TextView",
     "TwoView",
     "along_neighbours",
     "encode",

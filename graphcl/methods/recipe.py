@@ -15,6 +15,7 @@ from torch_geometric.data import Data
 
 from graphcl.catalogue import entries
 from graphcl.config import Config, updated
+from graphcl.data.spec import DatasetSpec
 from graphcl.errors import RequestError
 from graphcl.graph import GraphShape, is_symmetric, row_normalised, standardised, symmetrised
 from graphcl.plan import Plan
@@ -118,6 +119,8 @@ class Recipe(Config, ABC):
     """Of a control: whether it belongs into every table, or only where a suite names it."""
     supervised: ClassVar[bool] = False
     """Whether it learns from the labels of the training part: a reference row, whose embedding is its class scores."""
+    reads_text: ClassVar[bool] = False
+    """Whether it makes features of its own of what the nodes say, and looks at no others."""
     probe: ClassVar[str] = "logistic"
     """Catalogue name of the probe that scores it."""
 
@@ -130,9 +133,18 @@ class Recipe(Config, ABC):
         return "control" if cls.control else "supervised" if cls.supervised else "method"
 
     @classmethod
+    def takes(cls, spec: DatasetSpec) -> bool:
+        """Whether it can be trained on a data set."""
+        return spec.level in cls.levels and (spec.text or not cls.reads_text)
+
+    @classmethod
     def preset(cls, dataset: str, changes: Mapping[str, Any] | None = None) -> Self:
         """The settings made for a data set (the defaults where there are none), with changes merged in."""
         return updated(updated(cls(), cls.presets.get(dataset, {})), changes or {})
+
+    def pinned(self) -> Self:
+        """The same, with what lies outside of the settings (a checkpoint in a folder) noted in them by content."""
+        return self
 
     def prepare(self, data: Data) -> Data:
         """What the paper does to a graph before training: undirected edges, scaled features. Input unchanged.

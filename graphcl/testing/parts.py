@@ -3,6 +3,7 @@
 import copy
 import importlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -104,6 +105,8 @@ def check_recipe(recipe: Recipe) -> list[str]:
         graph = csbm(nodes=60, classes=3, degree=6.0, homophily=0.8, features=12, seed=0)
         if recipe.supervised:
             graph.train_mask = torch.arange(60) % 2 == 0
+        if recipe.reads_text:
+            graph.text = [_said(number, int(kind)) for number, kind in enumerate(graph.y)]
         order = torch.randperm(60, generator=torch.Generator().manual_seed(0))
         _check_training(promises, short, graph, _renumbered(graph, order), order)
     if "graph" in recipe.levels:
@@ -124,7 +127,22 @@ def _renumbered(graph: Data, order: Tensor) -> Data:
     moved.x, moved.edge_index = graph.x[order], place[graph.edge_index]
     if graph.y.numel() == len(order):
         moved.y = graph.y[order]
+    if graph.get("text") is not None:
+        moved.text = [graph.text[node] for node in order.tolist()]
     return moved
+
+
+_THINGS = (
+    ("apples", "pears", "plums", "cherries", "figs"),
+    ("rivers", "lakes", "ponds", "springs", "seas"),
+    ("engines", "wheels", "brakes", "gears", "pumps"),
+)
+
+
+def _said(number: int, kind: int) -> str:
+    """Two sentences about the kind of a node, no word as frequent as another, and one about nothing."""
+    first, second = (_THINGS[kind][math.isqrt(number * factor % 25)] for factor in (7, 11))
+    return f"There are {first} like {second}. Number {number} has some more. Nobody counted all {second}."
 
 
 def _check_training(promises: Promises, recipe: Recipe, data: Graphs, moved: Graphs, order: Tensor) -> None:

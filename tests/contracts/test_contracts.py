@@ -106,7 +106,8 @@ def settings_of(tmp_path, monkeypatch):
         },
         **{name: lambda: {"least": 1} for name in ("bag-of-words", "tf-idf", "lsa")},
     }
-    yield lambda kind, name: made[name]() if kind in ("features", "decouplers") else NARROW.get(name, {})
+    made["sdm-scr"] = lambda: encoder() and {"hidden": 32, "words": 4}
+    yield lambda kind, name: made[name]() if name in made else NARROW.get(name, {})
     for server in servers:
         server.__exit__()
 

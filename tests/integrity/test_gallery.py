@@ -1,4 +1,4 @@
-"""The pages about augmenters: the gallery is up to date and complete, the script in the guide does what it says."""
+"""The pages about augmenters: the gallery is complete (`make check` keeps it up to date), the script in the guide does what it says."""
 
 import dataclasses
 import importlib.util
@@ -16,12 +16,6 @@ ROOT = Path(__file__).parents[2]
 GALLERY = ROOT / "docs" / "gallery.md"
 PICTURES = ROOT / "docs" / "gallery"
 NAMES = [name for name, cls in entries("augmenters").items() if cls.__module__.startswith("graphcl.")]
-
-
-def test_the_gallery_is_up_to_date() -> None:
-    command = [sys.executable, ROOT / "tools" / "gallery.py", "--check"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_the_check_sees_what_is_out_of_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

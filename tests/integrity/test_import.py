@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 LOADED = """
 import json, sys
 before = set(sys.modules)
@@ -27,8 +29,12 @@ def packages(modules):
     return {name.partition(".")[0] for name in modules}
 
 
-def test_importing_graphcl_loads_pyg_and_nothing_heavier():
-    base = loaded_by("import torch, torch_geometric")
+@pytest.fixture(scope="module")
+def base():
+    return loaded_by("import torch, torch_geometric")
+
+
+def test_importing_graphcl_loads_pyg_and_nothing_heavier(base):
     ours = loaded_by("import graphcl")
     assert packages(ours) - packages(base) == {"graphcl", "lazy_loader"}
     # of graphcl itself nothing but the front door: parts are loaded when they are first used
@@ -41,12 +47,12 @@ def test_importing_graphcl_loads_pyg_and_nothing_heavier():
     assert not (packages(ours) - packages(base)) & heavy
 
 
-def test_using_the_library_loads_neither_the_command_line_nor_an_extra():
+def test_using_the_library_loads_neither_the_command_line_nor_an_extra(base):
     used = loaded_by(
         "import graphcl; data, split = graphcl.load('karate'); h = graphcl.embed('dgi', data, plan={'epochs': 1}); "
         "graphcl.evaluate.probe(h, data, split)"
     )
     assert "graphcl.train" in used
-    beyond = packages(used) - packages(loaded_by("import torch, torch_geometric"))
+    beyond = packages(used) - packages(base)
     assert not beyond & {"typer", "matplotlib", "filelock", "ogb", "transformers", "IPython"}
     assert not {"graphcl.cli", "graphcl.bench", "graphcl.testing"} & used

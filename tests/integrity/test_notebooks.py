@@ -1,12 +1,11 @@
 """Notebooks run from top to bottom on embedded data, and each is in step with the script it is paired with."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import jupytext
 import pytest
+
+from tests.forked import run_script
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 SCRIPTS = sorted(FOLDER.glob("*.py"))
@@ -14,9 +13,7 @@ SCRIPTS = sorted(FOLDER.glob("*.py"))
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_script_runs(script: Path, tmp_path: Path) -> None:
-    environment = {**os.environ, "MPLBACKEND": "agg", "GRAPHCL_MIRROR": "", "GRAPHCL_CACHE": str(tmp_path)}
-    done = subprocess.run([sys.executable, script], env=environment, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert run_script(script, tmp_path, MPLBACKEND="agg", GRAPHCL_MIRROR="", GRAPHCL_CACHE=str(tmp_path)) == ""
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
