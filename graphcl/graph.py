@@ -21,6 +21,7 @@ from graphcl.errors import DataError
 __all__ = [
     "GraphShape",
     "check_graph",
+    "featureless",
     "fingerprint",
     "is_symmetric",
     "normalised_adjacency",
@@ -79,6 +80,18 @@ def check_graph(data: Data, name: str = "graph") -> Data:
     _check_features(data.x, name)
     _check_edges(data, name)
     return data
+
+
+def featureless(data: Data) -> Data:
+    """The graph with a single 0 for each node in the place of its features, if it has any.
+
+    Example:
+        >>> featureless(Data(edge_index=torch.tensor([[0], [1]]), num_nodes=3)).x.shape
+        torch.Size([3, 1])
+    """
+    out = data.__copy__()
+    out.x = torch.zeros(int(data.num_nodes or 0), 1)
+    return out
 
 
 def _check_features(x: Tensor | None, name: str) -> None:

@@ -18,7 +18,7 @@ from graphcl.batches import FullGraph, GraphBatches
 from graphcl.catalogue import find
 from graphcl.config import updated
 from graphcl.errors import DataError, EmbeddingError, RequestError, RunFailedError, UnknownNameError
-from graphcl.graph import GraphShape, check_graph
+from graphcl.graph import GraphShape, check_graph, featureless
 from graphcl.methods.recipe import Method, Recipe, preset_for
 from graphcl.ops.linear import sparse_features
 from graphcl.pieces import one_thread
@@ -284,7 +284,8 @@ def _prepared(recipe: Recipe, graphs: Data | Sequence[Data]) -> Data | list[Data
     if isinstance(graphs, Batch):
         graphs = graphs.to_data_list()
     if not isinstance(graphs, (list, tuple)):
-        return recipe.prepare(check_graph(graphs))
+        check_graph(featureless(graphs) if recipe.reads_text else graphs)
+        return recipe.prepare(graphs)
     if not graphs:
         raise DataError("the list of graphs is empty; give at least one torch_geometric.data.Data")
     with one_thread():

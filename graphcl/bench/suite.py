@@ -109,7 +109,7 @@ class Suite(Config):
                     features=given,
                 )
                 for name, recipe in self._rows(task, chosen, controls).items()
-                for given, source in (self._sources() if recipe.probe != "majority" else [(None, {})])
+                for given, source in (self._sources() if _looks_at_features(recipe) else [(None, {})])
                 for changes in (merged(usual, source) for usual in self._changes(name))
             ]
             for seed in range(self.seeds if seeds is None else min(self.seeds, seeds)):
@@ -176,6 +176,10 @@ class Suite(Config):
             if name in able and (recipes[name].standing or not task.methods or name in task.methods)
         ]
         return {name: recipes[name] for name in (*here, *added)}
+
+
+def _looks_at_features(recipe: type[Recipe]) -> bool:
+    return recipe.probe != "majority" and not recipe.reads_text
 
 
 _LISTS = {

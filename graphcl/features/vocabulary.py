@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
@@ -111,7 +110,7 @@ def principal(x: Tensor, dim: int) -> Tensor:
     from scipy.linalg import eigh
 
     values, vectors = eigh(gram, subset_by_index=(max(0, len(gram) - dim), len(gram) - 1))
-    values, vectors = values[::-1], np.ascontiguousarray(vectors[:, ::-1])
+    values, vectors = values[::-1], vectors[:, ::-1].copy()
     kept = int((values > values[0] * 1e-10).sum())
     directions = torch.from_numpy(vectors[:, :kept])
     if not tall:

@@ -21,7 +21,7 @@ from graphcl.features.row_cache import row_key
 from graphcl.features.sentence_encoders import MiniLM
 from graphcl.features.source import texts_of
 from graphcl.features.vocabulary import Lsa
-from graphcl.graph import GraphShape, unit_rows
+from graphcl.graph import GraphShape, featureless, unit_rows
 from graphcl.methods.defences import along_neighbours
 from graphcl.methods.recipe import Method, Paper, Recipe
 from graphcl.plan import Plan
@@ -120,7 +120,7 @@ class SdmScr(Recipe):
     def prepare(self, data: Data) -> Data:
         """The signal in the place of the features; whole, noise and words beside it."""
         texts = texts_of(data)
-        out = super().prepare(data if data.x is not None else _with_blank(data))
+        out = super().prepare(featureless(data))
         said = row_key(*texts).hex()
         settings = json.dumps([encode(self.chosen()), encode(self.encoder), self.decoupler], sort_keys=True)
         signal, noise, whole, cut, owner = _PARTED.of((said, settings, data.edge_index), lambda: self._parted(data))
@@ -244,12 +244,6 @@ def _contrast(a: Tensor, b: Tensor, own: Tensor | None, recipe: SdmScr) -> Tenso
         sides = [torch.cat(pair, 1) for pair in zip(sides, extra, strict=True)]
     true = torch.arange(len(a), device=a.device)
     return torch.stack([F.cross_entropy(side, true) for side in sides]).mean()
-
-
-def _with_blank(data: Data) -> Data:
-    out = data.__copy__()
-    out.x = torch.zeros(int(data.num_nodes or 0), 1)
-    return out
 
 
 _PARTED: Recalled[Any] = Recalled()
