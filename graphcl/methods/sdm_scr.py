@@ -106,7 +106,7 @@ class SdmScr(Recipe):
     share: Rate = 0.3
     k: Size = 10
     sample: Size = 512
-    plan: Plan = Plan(epochs=20, lr=1e-3)
+    plan: Plan = Plan(epochs=20, lr=3e-4)
 
     def chosen(self) -> Decoupler:
         """The decoupler of that name."""
