@@ -1,13 +1,14 @@
 # Everything from a bare Python: each target makes the environment it needs.
-#   make quickstart   install and run the main job on embedded data (no download)
-#   make test         run the test suite
-#   make check        what CI runs before the tests: format, lint, types, import layers, generated files
+#   make quickstart       install and run the main job on embedded data (no download)
+#   make quickstart-text   the same from text: features, methods, scores (installs the extra `text`)
+#   make test             run the test suite
+#   make check            what CI runs before the tests: format, lint, types, import layers, generated files
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= runs/quickstart
 
-.PHONY: quickstart test test-slow check fix stubs cards gallery notebooks leaderboard clean
+.PHONY: quickstart quickstart-text test test-slow check fix stubs cards gallery notebooks leaderboard clean
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "graphcl needs Python 3.11 or newer; say make PYTHON=python3.x")'
@@ -31,6 +32,10 @@ quickstart: $(VENV)/.installed
 	@echo "       $(BIN)/graphcl run grace digits-knn --seed 1 --set temperature=0.3"
 	@echo "       $(BIN)/graphcl data ls          (public graphs: fetched on first use)"
 	@echo "       docs/index.md"
+
+quickstart-text: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[text]'
+	$(BIN)/graphcl bench run quickstart-text --out $(OUT)-text
 
 # one thread per process: the processes already take all cores
 test: $(VENV)/.developed

@@ -83,5 +83,10 @@ COMPARISONS: tuple[Comparison, ...] = (
     # the same number of steps, block and budget; the outcome is accuracy on the nodes that were attacked
     Comparison("attack-cora", _ways("sides/attack.py", ("pyg", "graphcl"), "{graph}"), graph="cora"),
     Comparison("attack-million", _ways("sides/attack.py", ("graphcl-million",), "none", limit_gb=4)),
+    # the third side finds all its rows in the cache
+    Comparison(
+        "encode-texts",
+        _ways("sides/sentence_encoding.py", ("sentence-transformers", "graphcl", "graphcl-again")),
+    ),
     Comparison("basis-million", _ways("sides/basis.py", ("0", "300", "200"))),
 )

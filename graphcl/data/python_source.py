@@ -13,6 +13,7 @@ off. The features are the TF-IDF weights of the most widespread words. Files are
 """
 
 import ast
+import copy
 import gc
 import importlib.metadata
 import importlib.util
@@ -25,6 +26,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -390,9 +392,21 @@ def _stdlib(files: Files) -> Graphs:
             if path.is_file() or (path / "__init__.py").is_file():
                 roots[name] = path
                 break
-    graph = source_graph(roots, _stdlib_area, skip=lambda name: name in {"idlelib.idle_test", "lib2to3.tests"})
+    graph = copy.deepcopy(_parsed(_stdlib_area, _is_stdlib_fixture, tuple(roots.items())))
     graph.packages = {"python": platform.python_version()}
     return graph
+
+
+def _is_stdlib_fixture(name: str) -> bool:
+    return name in {"idlelib.idle_test", "lib2to3.tests"}
+
+
+@lru_cache(maxsize=2)
+def _parsed(
+    area: Callable[[str], str | None], skip: Callable[[str], bool], roots: tuple[tuple[str, Path], ...]
+) -> Data:
+    """Parsed once a process: it takes seconds, and a bench asks in every cell. Callers take copies."""
+    return source_graph(dict(roots), area, skip=skip)
 
 
 # Subjects across packages: the longest prefix counts.
@@ -461,6 +475,14 @@ _DISTRIBUTIONS = {
 _FOREIGN = re.compile(r"tests?|conftest|externals|_external|_vendor|array_api_.*")
 
 
+def _subject(name: str) -> str | None:
+    return _area(name, _SUBJECTS)
+
+
+def _is_foreign(name: str) -> bool:
+    return _FOREIGN.fullmatch(name.rpartition(".")[2]) is not None
+
+
 def _packages(files: Files) -> Graphs:
     roots, versions = {}, {}
     for name, distribution in _DISTRIBUTIONS.items():
@@ -472,7 +494,7 @@ def _packages(files: Files) -> Graphs:
         versions[name] = importlib.metadata.version(distribution)
     if not roots:
         raise DataError("python-packages: none of the packages is installed as source files")
-    graph = source_graph(roots, _SUBJECTS, skip=lambda name: _FOREIGN.fullmatch(name.rpartition(".")[2]) is not None)
+    graph = copy.deepcopy(_parsed(_subject, _is_foreign, tuple(roots.items())))
     graph.packages = versions
     return graph
 
