@@ -8,7 +8,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= runs/quickstart
 
-.PHONY: quickstart quickstart-text test test-slow check fix stubs cards gallery notebooks leaderboard clean
+.PHONY: quickstart quickstart-text test test-slow check check-style check-types fix stubs cards gallery notebooks leaderboard clean
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "graphcl needs Python 3.11 or newer; say make PYTHON=python3.x")'
@@ -44,14 +44,19 @@ test: $(VENV)/.developed
 test-slow: $(VENV)/.developed
 	$(BIN)/python -m pytest -m slow
 
-check: $(VENV)/.developed
+# in two parts, so that `make -j2 check` does them side by side
+check: check-style check-types
+
+check-style: $(VENV)/.developed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/stubs.py --check
 	$(BIN)/python tools/leaderboard.py --check
 	$(BIN)/python tools/gallery.py --check
+
+check-types: $(VENV)/.developed
+	$(BIN)/mypy
 
 fix: $(VENV)/.developed
 	$(BIN)/python tools/stubs.py

@@ -30,6 +30,7 @@ from .sentence_encoders import FromFolder as FromFolder
 from .sentence_encoders import MiniLM as MiniLM
 from .sentence_encoders import SentenceEncoder as SentenceEncoder
 from .sentence_encoders import as_wanted as as_wanted
+from .sentence_encoders import computed_on as computed_on
 from .sentence_encoders import revision_of as revision_of
 from .sentences import split_sentences as split_sentences
 from .source import FeatureProgress as FeatureProgress
@@ -79,6 +80,7 @@ __all__ = [
     "UnusableAnswersError",
     "as_wanted",
     "cache_states",
+    "computed_on",
     "prompt_version",
     "prune_cache",
     "read_features",

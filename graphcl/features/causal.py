@@ -13,7 +13,7 @@ from torch import Tensor
 from graphcl.config import Size
 from graphcl.errors import MissingExtraError, RequestError
 from graphcl.features.row_cache import RowCache
-from graphcl.features.sentence_encoders import FromFolder, revision_of, without_bars
+from graphcl.features.sentence_encoders import FromFolder, computed_on, revision_of, without_bars
 from graphcl.features.text_encoder import Encoded, TextEncoder
 
 __all__ = ["CausalEncoder", "TokenPooling"]
@@ -96,6 +96,7 @@ class CausalEncoder(FromFolder, TextEncoder):
             "dtype": self.dtype,
             "max_length": self.max_length,
             "batch_size": self.batch_size,
+            **computed_on(self.device),
         }
 
     def describe(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from graphcl.features.causal import load_checkpoint
 from graphcl.features.decoupling import Decoupled, Decoupler
 from graphcl.features.endpoint import Endpoint, EndpointClient, UnusableAnswersError
 from graphcl.features.row_cache import RowCache, row_key
-from graphcl.features.sentence_encoders import FromFolder, revision_of
+from graphcl.features.sentence_encoders import FromFolder, computed_on, revision_of
 from graphcl.features.source import FeatureProgress, FeatureWatch
 from graphcl.features.text_encoder import sentences_of
 from graphcl.seeding import python_state_kept
@@ -250,6 +250,7 @@ class CausalDecoupler(FromFolder, Decoupler):
             "source": type(self).__name__,
             "revision": self.found(),
             **{name: getattr(self, name) for name in ("task", "yes", "no", "max_length", "batch_size", "dtype")},
+            **computed_on(self.device),
         }
 
     def describe(self) -> dict[str, Any]:

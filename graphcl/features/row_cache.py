@@ -28,6 +28,7 @@ __all__ = ["CacheState", "RowCache", "cache_states", "prune_cache", "row_key", "
 T = TypeVar("T")
 
 _SUFFIX = ".sqlite"
+_ASIDE = ".damaged-"
 _CHECK = 16
 _AT_ONCE = 500
 """Keys of one query: SQLite allows 999 in its older versions."""
@@ -235,12 +236,14 @@ def _turn(path: Path) -> Iterator[None]:
 
 def _put_aside(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
-        path.replace(path.with_suffix(f".damaged-{time.time_ns()}"))
+        path.replace(path.with_suffix(f"{_ASIDE}{time.time_ns()}"))
     Path(f"{path}-journal").unlink(missing_ok=True)
 
 
 def _state(path: Path) -> CacheState:
     name, size = path.name.removesuffix(_SUFFIX), path.stat().st_size / 1e6
+    if _ASIDE in name:
+        return CacheState(name, {}, megabytes=size, damaged=True)
     try:
         with contextlib.closing(
             sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=60)
@@ -257,6 +260,8 @@ def _state(path: Path) -> CacheState:
 
 
 def _verified(path: Path) -> tuple[int, int]:
+    if _ASIDE in path.name:
+        return 0, -1
     with _turn(path):
         try:
             with contextlib.closing(sqlite3.connect(path, timeout=60)) as connection, connection:
@@ -276,7 +281,9 @@ def _verified(path: Path) -> tuple[int, int]:
 
 
 def _files() -> dict[str, Path]:
-    found = sorted(_folder().glob(f"*{_SUFFIX}")) if _folder().is_dir() else []
+    """The caches, and what was put aside."""
+    kinds = (f"*{_SUFFIX}", f"*{_ASIDE}*[0-9]")
+    found = [path for kind in kinds for path in sorted(_folder().glob(kind))] if _folder().is_dir() else []
     return {path.name.removesuffix(_SUFFIX): path for path in found}
 
 

