@@ -83,14 +83,16 @@ def check_graph(data: Data, name: str = "graph") -> Data:
 
 
 def featureless(data: Data) -> Data:
-    """The graph with a single 0 for each node in the place of its features, if it has any.
+    """The graph with a single 0 for each node in the place of its features, whether or not it has any.
 
     Example:
         >>> featureless(Data(edge_index=torch.tensor([[0], [1]]), num_nodes=3)).x.shape
         torch.Size([3, 1])
     """
     out = data.__copy__()
-    out.x = torch.zeros(int(data.num_nodes or 0), 1)
+    # without features or a number, PyG counts the nodes that have an edge
+    count = data.num_nodes if data.get("text") is None or data.edge_index is not None else len(data.text)
+    out.x = torch.zeros(int(count or 0), 1)
     return out
 
 

@@ -284,7 +284,8 @@ def _prepared(recipe: Recipe, graphs: Data | Sequence[Data]) -> Data | list[Data
     if isinstance(graphs, Batch):
         graphs = graphs.to_data_list()
     if not isinstance(graphs, (list, tuple)):
-        check_graph(featureless(graphs) if recipe.reads_text else graphs)
+        said = recipe.reads_text and isinstance(graphs, Data) and graphs.get("text") is not None
+        check_graph(featureless(graphs) if said else graphs)
         return recipe.prepare(graphs)
     if not graphs:
         raise DataError("the list of graphs is empty; give at least one torch_geometric.data.Data")

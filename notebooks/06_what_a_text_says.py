@@ -99,10 +99,10 @@ print(f"edge homophily of this part: {homophily(part.edge_index, part.y):.2f}")
 # %% [markdown]
 # ## A method that reads text
 #
-# `sdm-scr` begins at a training-free control, PageRank and nearest neighbours of words and signal, and moves it as far as its losses ask. On
+# `sdm-scr` begins at words and signal, smoothed by PageRank and along nearest neighbours, and moves it as far as its losses ask. On
 # a whole data set: `graphcl run sdm-scr python-stdlib`; the suite `text` has its placebo and what it could do without.
 
 # %%
-recipe = {"extractive": {"clusters": 6, "encoder": {"most": 4}}, "words": 64, "plan": {"epochs": 5}}
+recipe = {"encoder": {"most": 4}, "words": 64, "plan": {"epochs": 5}}
 h = graphcl.embed("sdm-scr", part, **recipe)
 print(h.shape, bool(h.isfinite().all()))

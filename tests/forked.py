@@ -12,17 +12,26 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
+import matplotlib
+
 LOADED = ["torch_geometric", "scipy.stats", "sklearn.linear_model", "matplotlib.pyplot", "pydantic"]
 
 
 def _run(script: str, folder: str, environment: Mapping[str, str], errors: str) -> None:
     os.environ.update(environment)
     os.chdir(folder)
+    matplotlib.use("agg")
+    # as for a reader: what lies in a checkout beside the library is not found
+    checkout = Path(__file__).parents[1]
+    sys.path[:] = [str(Path(script).parent), *(place for place in sys.path if checkout != Path(place or ".").resolve())]
     sys.argv = [script]
     with Path(os.devnull).open("w") as nowhere:
         sys.stdout = nowhere
         try:
             runpy.run_path(script, run_name="__main__")
+        except SystemExit as end:
+            if end.code:
+                Path(errors).write_text(f"exit {end.code}")
         except BaseException:
             Path(errors).write_text(traceback.format_exc())
             raise

@@ -123,7 +123,7 @@ def _absent(records: Iterable[Record], methods: list[str]) -> dict[str, list[str
     }
     absent = {}
     for dataset in BOARD:
-        able = [method for method in methods if find_dataset(dataset).level in recipes[method].levels]
+        able = [method for method in methods if recipes[method].takes(find_dataset(dataset))]
         lacking = [method for method in able if (method, dataset) not in scored]
         if lacking:
             absent[dataset] = ["every method"] if lacking == able else lacking

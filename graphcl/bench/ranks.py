@@ -128,7 +128,7 @@ def rank(report: Report, probe: str | None = None, level: str = "node") -> Ranki
     statistic, p_value = (0.0, 1.0) if tied else map(float, stats.friedmanchisquare(*blocks))
     difference = critical_difference(len(chosen), len(datasets))
     groups = _cliques(average, difference) if p_value < ALPHA else (tuple(average),)
-    able = {row for row, kind in report.rows.items() if kind != "supervised" and _able(row, level)}
+    able = {row for row, kind in report.rows.items() if kind != "supervised" and _able(row, level, report)}
     return Ranking(
         average,
         tuple(columns),
@@ -153,9 +153,10 @@ def _level(column: Column) -> str:
     return "node" if spec is None else str(spec.level)
 
 
-def _able(row: str, level: str) -> bool:
+def _able(row: str, level: str, report: Report) -> bool:
     recipe = entries("methods").get(method_of(row))
-    return recipe is None or level in recipe.levels
+    specs = [entries("datasets").get(column.dataset) for column in report.columns if _level(column) == level]
+    return recipe is None or any(spec is None or recipe.takes(spec) for spec in specs)
 
 
 def _filled(report: Report, row: str, columns: list[Column]) -> list[Column]:

@@ -159,16 +159,8 @@ class Run:
                 f"{method} embeds {' and '.join(recipe.levels)}s and {dataset} is a set at {spec.level} level; "
                 "`graphcl ls methods` shows which method works where"
             )
-        if recipe.reads_text and features is not None:
-            raise RequestError(
-                f"{method} makes its own features of the text; leave --features out and change its settings "
-                f"(`graphcl show {method}`)"
-            )
-        if not recipe.takes(spec):
-            raise RequestError(
-                f"{method} reads text and {dataset} has none; `graphcl data ls` marks the sets that have some, such as "
-                "citeseer-text and python-stdlib"
-            )
+        _check_text(recipe, method, spec, features, attack)
+        recipe = recipe.pinned()
         wanted = split or spec.default_split
         if wanted not in spec.splits and not is_random(wanted):
             raise UnknownNameError(f"split of {dataset}", wanted, split_names(spec))
@@ -190,7 +182,7 @@ class Run:
             dataset=dataset,
             split=wanted,
             seed=seed,
-            settings=encode(recipe.pinned()),
+            settings=encode(recipe),
             probe={"name": "none"} if recipe.supervised else {"name": name, **encode(made)},
             protocol="legacy" if protocol == "legacy" else "honest",
             attack=None if attack is None else _resolved(attack, spec, protocol),
@@ -206,8 +198,11 @@ class Run:
         """
         if seed < 0:
             raise RequestError(f"seed = {seed}: input should be 0 or more")
-        made = None if attack is None else _resolved(attack, find_dataset(self.dataset), self.protocol)
-        return replace(self, seed=seed, attack=made)
+        if attack is None:
+            return replace(self, seed=seed, attack=None)
+        spec = find_dataset(self.dataset)
+        _check_text(self.recipe(), self.method, spec, None, attack)
+        return replace(self, seed=seed, attack=_resolved(attack, spec, self.protocol))
 
     @property
     def id(self) -> str:
@@ -248,6 +243,27 @@ class Run:
         """The probe these settings describe."""
         cls = find("probes", self.probe["name"])
         return decode(cls, {name: value for name, value in self.probe.items() if name != "name"})
+
+
+def _check_text(
+    recipe: Recipe, method: str, spec: DatasetSpec, features: str | None, attack: Mapping[str, Any] | None
+) -> None:
+    """Refuse what cannot be asked of a method that makes its own features of text."""
+    if recipe.reads_text and features is not None:
+        raise RequestError(
+            f"{method} makes its own features of the text; leave --features out and change its settings "
+            f"(`graphcl show {method}`)"
+        )
+    if not recipe.takes(spec):
+        raise RequestError(
+            f"{method} reads text and {spec.name} has none; `graphcl data ls` marks the sets that have some, such as "
+            "citeseer-text and python-stdlib"
+        )
+    if recipe.features_follow_edges and attack is not None and attack.get("when", "evasion") == "evasion":
+        raise RequestError(
+            f"{method} makes its features along the edges, before an evasion that changes them; poison the graph, or "
+            "choose settings whose features do not follow the edges"
+        )
 
 
 def _resolved(attack: Mapping[str, Any], spec: DatasetSpec, protocol: str) -> dict[str, Any]:
@@ -404,6 +420,8 @@ def _compute(run: Run, watch: Watch | None, clock: Clock, kept: list[Trained]) -
         if attack.when == "poisoning":
             graphs = poison(attack, undirected(clean), run.dataset, run.seed, clock)
             extra["attack"] = difference(undirected(clean), graphs)
+    if recipe.reads_text:
+        extra["text"] = recipe.describe(undirected(graphs))
     clock.lap("load")
     evading = attack is not None and attack.when == "evasion"
     epoch: int | str | None = None

@@ -103,7 +103,7 @@ def view_rows(
     owner = torch.repeat_interleave(
         torch.arange(len(parted.sentences)), torch.tensor([len(said) for said in parted.sentences])
     )
-    share = torch.tensor([one for shares in parted.shares for one in shares])[:, None]
+    share = torch.tensor([one for shares in parted.shares for one in shares], dtype=vectors.dtype)[:, None]
 
     def gathered(weight: Tensor) -> Tensor:
         rows = vectors.new_zeros(len(parted.sentences), vectors.size(1))

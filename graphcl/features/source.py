@@ -116,7 +116,7 @@ def texts_of(data: Data) -> list[str]:
             "citeseer-text or python-stdlib"
         )
     if len(text) != count or any(not isinstance(one, str) for one in text):
-        raise DataError(f"data.text should be {count} strings, one for each node; it has {len(text)}")
+        raise DataError(f"data.text should be {count} strings, one for each node (data.num_nodes); it has {len(text)}")
     return list(text)
 
 

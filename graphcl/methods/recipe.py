@@ -142,6 +142,15 @@ class Recipe(Config, ABC):
         """The settings made for a data set (the defaults where there are none), with changes merged in."""
         return updated(updated(cls(), cls.presets.get(dataset, {})), changes or {})
 
+    @property
+    def features_follow_edges(self) -> bool:
+        """Whether the features that it makes would be others on other edges."""
+        return False
+
+    def describe(self, data: Data) -> dict[str, Any]:
+        """What it read beside features and edges; nothing in most recipes."""
+        return {}
+
     def pinned(self) -> Self:
         """The same, with what lies outside of the settings (a checkpoint in a folder) noted in them by content."""
         return self

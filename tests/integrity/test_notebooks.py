@@ -13,7 +13,7 @@ SCRIPTS = sorted(FOLDER.glob("*.py"))
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_script_runs(script: Path, tmp_path: Path) -> None:
-    assert run_script(script, tmp_path, MPLBACKEND="agg", GRAPHCL_MIRROR="", GRAPHCL_CACHE=str(tmp_path)) == ""
+    assert run_script(script, tmp_path, GRAPHCL_MIRROR="", GRAPHCL_CACHE=str(tmp_path)) == ""
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)

@@ -1,15 +1,17 @@
 """SDM-SCR: what its terms are worth by hand, where it begins, what it refuses."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch_geometric.data import Data
 
 import graphcl
-from graphcl.bench import Run
+from graphcl.bench import Run, execute
+from graphcl.data.splits import draw
 from graphcl.errors import DataError, RequestError
-from graphcl.features import Decoupled, Lsa, MiniLM, view_rows
+from graphcl.features import Decoupled, Extractive, Lsa, MiniLM, RandomSplit, view_rows
 from graphcl.graph import GraphShape, unit_rows
 from graphcl.methods import SdmScr
 from graphcl.methods.defences import along_neighbours
@@ -41,7 +43,7 @@ def method_of(recipe, graph, seed=0):
     return recipe.build(GraphShape.of(ready), torch.Generator().manual_seed(seed)), ready
 
 
-def test_without_training_it_is_the_control(graph):
+def test_without_training_it_is_words_and_signal_smoothed(graph):
     recipe = SdmScr(**SMALL).replace(plan=SdmScr().plan.replace(epochs=0))
     training = start(recipe, graph, 0)
     found = embedding(training.method, training.data)
@@ -65,14 +67,80 @@ def test_the_views_are_of_the_signal_and_of_the_whole(graph):
     assert graph.x is None
 
 
-def test_a_text_that_is_all_noise_is_its_own_signal(graph, monkeypatch):
-    silent = Decoupled([[text] for text in TEXT], [[0.0]] * 3 + [[1.0]] * 3)
-    monkeypatch.setattr(SdmScr, "chosen", lambda self: lambda data: silent)
-    monkeypatch.setattr(
-        "graphcl.methods.sdm_scr.encode", lambda part: {}
-    )  # what stands in for a decoupler is no config
-    ready = SdmScr(random=SdmScr().random.replace(seed=77), **SMALL).prepare(graph)
+def parting(monkeypatch, parted):
+    """Let texts be parted as is said here."""
+    asked = []
+    monkeypatch.setattr(RandomSplit, "__call__", lambda self, data, watch=None: asked.append(data) or parted)
+    seed = int(torch.randint(2**31, (1,)))  # the memory knows no such decoupler yet
+    return SdmScr(decoupler="random", random=RandomSplit(seed=seed), **SMALL), asked
+
+
+def test_a_text_that_is_all_noise_is_its_own_signal_and_has_no_noise(graph, monkeypatch):
+    recipe, _ = parting(monkeypatch, Decoupled([[text] for text in TEXT], [[0.0]] * 3 + [[1.0]] * 3))
+    ready = recipe.prepare(graph)
     assert torch.equal(ready.x, ready.x_whole)
+    assert not ready.x_noise.any()
+
+
+def test_undecided_texts_are_counted_and_refused_where_they_are_all(graph, monkeypatch):
+    halves = Decoupled([[text] for text in TEXT], [[0.5]] * 6, undecided=2)
+    recipe, asked = parting(monkeypatch, halves)
+    assert recipe.describe(graph)["undecided"] == 2
+    recipe.prepare(graph)
+    assert len(asked) == 1
+    recipe, _ = parting(monkeypatch, replace(halves, undecided=6))
+    with pytest.raises(DataError, match="no usable answer for any text"):
+        recipe.prepare(graph)
+
+
+def test_the_decoupler_is_asked_again_only_for_what_it_reads(graph, monkeypatch):
+    asked = []
+    real = Extractive.__call__
+    monkeypatch.setattr(Extractive, "__call__", lambda self, data, watch=None: asked.append(data) or real(self, data))
+    fewer = graph.clone()
+    fewer.edge_index = graph.edge_index[:, [0, 5]]
+    for relation, count in (("clusters", 1), ("neighbours", 2)):
+        asked.clear()
+        recipe = SdmScr(extractive=SdmScr().extractive.replace(relation=relation, sharpness=3.21), **SMALL)
+        rows = [recipe.prepare(one).x for one in (graph, fewer, graph)]
+        assert len(asked) == count
+        assert torch.equal(rows[0], rows[2])
+        assert torch.equal(rows[0], rows[1]) is (relation == "clusters")
+    rows[0].zero_()  # what was handed out is the caller's
+    assert torch.equal(recipe.prepare(graph).x, rows[2])
+    # one way or both, the edges that it trains on are those that decide
+    one_way = graph.clone()
+    one_way.edge_index = graph.edge_index[:, :5]
+    assert torch.equal(recipe.prepare(one_way).x, rows[2])
+
+
+def test_nothing_is_parted_where_nothing_reads_it(graph):
+    bare = SdmScr(view="whole", noise=0.0, orthogonality=0.0, decoupler="chat", **SMALL)
+    ready = bare.pinned().prepare(graph)
+    assert torch.equal(ready.x, ready.x_whole)
+    assert not ready.x_noise.any()
+    assert bare.describe(graph)["decoupler"] is None
+
+
+def test_it_computes_in_the_default_precision(graph):
+    torch.set_default_dtype(torch.float64)
+    try:
+        recipe = SdmScr(extractive=SdmScr().extractive.replace(sharpness=1.7), **SMALL)
+        h = graphcl.embed(recipe.replace(plan=recipe.plan.replace(epochs=1)), graph)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert h.dtype == torch.float64
+
+
+def test_weights_of_edges_reach_the_loss(graph):
+    method, ready = method_of(SdmScr(**SMALL), graph)
+    torch.nn.init.normal_(method.outer.weight, std=0.1, generator=torch.Generator().manual_seed(1))
+    ready.edge_weight = torch.linspace(1, 2, ready.edge_index.size(1)).requires_grad_()
+    ready.edge_weight = (ready.edge_weight + ready.edge_weight.flip(0)) / 2
+    ready.edge_weight.retain_grad()
+    weighted = sum(method.loss(ready, torch.Generator().manual_seed(0)).values())
+    del ready.edge_weight
+    assert weighted.item() != sum(method.loss(ready, torch.Generator().manual_seed(0)).values()).item()
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0, 2.5])
@@ -91,7 +159,8 @@ def test_the_contrast_by_hand(graph, weight):
     for near, far in ((a, b), (b, a)):
         for v in range(6):
             every = sum(math.exp(float(near[v] @ far[u]) / 0.5) for u in range(6))
-            every += weight * math.exp(float(near[v] @ own[v]) / 0.5)
+            # the texts of one sentence are all signal
+            every += (v not in (2, 5)) * weight * math.exp(float(near[v] @ own[v]) / 0.5)
             total -= math.log(math.exp(float(near[v] @ far[v]) / 0.5) / every)
     assert found == pytest.approx(total / 12, rel=1e-5)
 
@@ -99,12 +168,18 @@ def test_the_contrast_by_hand(graph, weight):
 def test_the_other_terms_by_hand(graph):
     quiet = {"edge_dropout": 0.0, "feature_dropout": 0.0, "orthogonality": 0.5, "smoothness": 3.0}
     method, ready = method_of(SdmScr(**SMALL, **quiet), graph)
+    torch.nn.init.normal_(method.outer.weight, std=0.3, generator=torch.Generator().manual_seed(1))
     terms = method.loss(ready, torch.Generator().manual_seed(0))
-    cosines = [
-        float(s @ n) / max(float(s.norm() * n.norm()), 1e-8) for s, n in zip(ready.x, ready.x_noise, strict=True)
-    ]
+    first, last = method.inner.weight.detach(), method.outer.weight.detach()
+
+    def adapted(x):
+        return x + (x @ first.T).clamp(min=0) @ last.T
+
+    pairs = zip(adapted(ready.x), adapted(ready.x_noise), strict=True)
+    cosines = [float(s @ n) / max(float(s.norm() * n.norm()), 1e-8) for s, n in pairs]
+    assert cosines[2] == cosines[5] == 0  # no noise, nothing to be kept apart from
     assert terms["orthogonality"].item() == pytest.approx(0.5 * sum(c * c for c in cosines) / 6, rel=1e-5)
-    z = PPRFilter(0.15)(ready.x, ready.edge_index)
+    z = PPRFilter(0.15)(adapted(ready.x), ready.edge_index)
     z = z - z.mean(0)
     degree = torch.bincount(ready.edge_index[0], minlength=6)
     apart = sum(
@@ -139,8 +214,10 @@ def test_sentences_are_cropped_anew_each_time(graph):
 
 def test_a_graph_without_edges_is_embedded(graph):
     alone = Data(text=list(TEXT), edge_index=torch.empty(2, 0, dtype=torch.long), num_nodes=6)
-    h = graphcl.embed(SdmScr(**SMALL).replace(plan=SdmScr().plan.replace(epochs=2)), alone)
-    assert h.isfinite().all()
+    brief = SdmScr(**SMALL).replace(plan=SdmScr().plan.replace(epochs=2))
+    assert graphcl.embed(brief, alone).isfinite().all()
+    single = Data(text=["Red apples. Green pears."], edge_index=alone.edge_index, num_nodes=1)
+    assert graphcl.embed(brief.replace(words=0), single).isfinite().all()
 
 
 def test_what_has_no_text_is_refused_before_any_work():
@@ -148,8 +225,70 @@ def test_what_has_no_text_is_refused_before_any_work():
         Run.of("sdm-scr", "karate")
     with pytest.raises(RequestError, match="makes its own features of the text; leave --features out"):
         Run.of("sdm-scr", "python-stdlib", features="lsa")
+    with pytest.raises(RequestError, match="before an evasion that changes them; poison the graph"):
+        changes = {"extractive": {"relation": "neighbours"}}
+        Run.of("sdm-scr", "python-stdlib", changes=changes, attack={"name": "prbcd"})
+    with pytest.raises(RequestError, match="ChatDecoupler.model is empty"):
+        Run.of("sdm-scr", "python-stdlib", changes={"decoupler": "chat"})
+    with pytest.raises(RequestError, match=r"SdmScr.chat.endpoint.url is empty; give the address of a server"):
+        Run.of("sdm-scr", "python-stdlib", changes={"decoupler": "chat", "chat": {"model": "m"}})
     with pytest.raises(DataError, match="the graph has no text"):
         SdmScr().prepare(Data(x=torch.ones(2, 1), edge_index=torch.tensor([[0, 1], [1, 0]])))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"features": "row"}, "SdmScr.features = 'row': it makes features of its own"),
+        ({"random": RandomSplit(seed=3)}, "SdmScr.random: its settings do nothing unless decoupler=random"),
+        ({"decoupler": "random", "random": RandomSplit(most=3)}, "cut and encoded by SdmScr.encoder; set that instead"),
+        ({"extractive": Extractive(encoder=MiniLM())}, "SdmScr.extractive: sentences are cut and encoded by"),
+    ],
+)
+def test_settings_that_do_nothing_are_refused(settings, message):
+    with pytest.raises(RequestError, match=message):
+        SdmScr(**settings)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (None, "expected a torch_geometric.data.Data"),
+        (Data(text=["a b"]), "edge_index must have shape"),
+        (Data(text=["a", "b", "c"], edge_index=torch.tensor([[0, 1], [1, 0]])), "one for each node .data.num_nodes."),
+        (
+            Data(text=["so", "no", "we"], edge_index=torch.tensor([[0, 1], [1, 0]]), num_nodes=3),
+            "no word stands in .* which SdmScr.words = 0 leaves out",
+        ),
+    ],
+)
+def test_graphs_that_cannot_be_read_are_refused(data, message):
+    with pytest.raises(DataError, match=message):
+        graphcl.embed("sdm-scr", data)
+
+
+def test_words_of_the_callers_own_are_no_latent_semantics(graph):
+    own = graph.clone()
+    own.words = ["apple"] * 6
+    recipe = SdmScr(**SMALL).replace(words=0, plan=SdmScr().plan.replace(epochs=0))
+    assert graphcl.embed(recipe, own).shape == (6, 384)
+
+
+def test_a_record_says_what_was_read(graph, monkeypatch):
+    labelled = graph.clone()
+    labelled.x, labelled.y = torch.ones(6, 1), torch.tensor([0, 0, 0, 1, 1, 1])
+    split = draw("few-1", labelled.y, 0)
+    monkeypatch.setattr("graphcl.bench.run.load", lambda *_: (labelled, split))
+    changes = {**SMALL, "plan": {"epochs": 1}, "decoupler": "random"}
+    record = execute(Run.of("sdm-scr", "python-stdlib", "few-1", changes=changes))
+    assert record["status"] == "ok", record
+    assert record["text"]["decoupler"]["decoupler"] == "RandomSplit"
+    assert record["text"]["encoder"]["revision"]
+    assert len(record["text"]["sha256"]) == 64
+    attack = {"name": "random-flips", "when": "poisoning", "settings": {"budget": {"edges": 0.2}}}
+    poisoned = execute(Run.of("sdm-scr", "python-stdlib", "few-1", changes=changes, attack=attack))
+    assert poisoned["status"] == "ok", poisoned
+    assert poisoned["text"]["sha256"] == record["text"]["sha256"]
 
 
 def test_how_answers_are_come_by_is_no_part_of_the_run():
@@ -158,5 +297,9 @@ def test_how_answers_are_come_by_is_no_part_of_the_run():
         return Run.of("sdm-scr", "python-stdlib", changes={"decoupler": "chat", "chat": chat}).id
 
     assert made() == made(budget=1000, per_minute=7, timeout=3.0)
-    other = Run.of("sdm-scr", "python-stdlib", changes={"decoupler": "chat", "chat": {"model": "other"}}).id
+    other = Run.of(
+        "sdm-scr",
+        "python-stdlib",
+        changes={"decoupler": "chat", "chat": {"model": "other", "endpoint": {"url": "http://x/v1"}}},
+    ).id
     assert made() != other

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from pathlib import Path
 
 import torch
 from harness import report
@@ -34,6 +35,11 @@ def main() -> None:
     def ours() -> None:
         found.append(source(data))
 
+    def anew() -> None:
+        for path in Path(os.environ["GRAPHCL_CACHE"]).rglob("*.sqlite"):
+            path.unlink()
+        ours()
+
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GRAPHCL_CACHE"] = folder
         # both models are loaded and warm before the clock runs; of these texts nothing is in the cache
@@ -41,7 +47,7 @@ def main() -> None:
         bare.encode(["warm"], show_progress_bar=False)
         if asked.way == "graphcl-again":
             ours()
-        step = library if asked.way == "sentence-transformers" else ours
+        step = {"sentence-transformers": library, "graphcl": anew, "graphcl-again": ours}[asked.way]
 
         def told() -> str:
             tokens = sum(min(len(row), source.max_length) for row in bare.tokenizer(texts)["input_ids"])
