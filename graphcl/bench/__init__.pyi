@@ -44,6 +44,7 @@ from .robustness import Curve as Curve
 from .robustness import Family as Family
 from .robustness import curves as curves
 from .robustness import robustness_sections as robustness_sections
+from .run import HOW_COME_BY as HOW_COME_BY
 from .run import LEGACY_EVERY as LEGACY_EVERY
 from .run import Record as Record
 from .run import Run as Run
@@ -71,6 +72,7 @@ __all__ = [
     "Curve",
     "Family",
     "Fidelity",
+    "HOW_COME_BY",
     "LEGACY_EVERY",
     "LEVELS",
     "Miss",

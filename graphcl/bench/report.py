@@ -12,7 +12,7 @@ import numpy as np
 from rich.table import Table
 
 from graphcl.bench.attack import Attack
-from graphcl.bench.run import Record
+from graphcl.bench.run import HOW_COME_BY, Record
 from graphcl.bench.section import Section
 from graphcl.bench.store import Store
 from graphcl.catalogue import entries
@@ -540,7 +540,9 @@ def _given(features: dict[str, Any] | None) -> str:
     for part in features["sources"]:
         usual = encode(sources[part["name"]]()) if part["name"] in sources else {}
         own = [
-            f"{key}={value}" for key, value in _flat(part).items() if key != "name" and _flat(usual).get(key) != value
+            f"{key}={value}"
+            for key, value in _flat(part).items()
+            if key != "name" and not _is_how(key) and _flat(usual).get(key) != value
         ]
         names.append(f"{part['name']}[{' '.join(own)}]" if own else part["name"])
     more = [f"{key}={features[key]}" for key in ("spread", "principal") if features.get(key) not in (None, "raw")]
@@ -550,7 +552,13 @@ def _given(features: dict[str, Any] | None) -> str:
 def _changed(settings: dict[str, Any], recipe: Any, preset: str) -> list[str]:
     """The settings that differ from a preset's; those that one of the two does not know are no difference."""
     usual = _flat(encode(recipe.preset(preset)))
-    return sorted(f"{key}={value}" for key, value in settings.items() if usual.get(key, value) != value)
+    differ = {key: value for key, value in settings.items() if usual.get(key, value) != value}
+    return sorted(f"{key}={value}" for key, value in differ.items() if not (recipe.reads_text and _is_how(key)))
+
+
+def _is_how(key: str) -> bool:
+    """Whether a setting of features says how they are come by: such runs have one id, and one row."""
+    return not key.startswith("plan.") and key.rpartition(".")[2] in HOW_COME_BY
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -35,7 +35,7 @@ from graphcl.plan import Plan
 from graphcl.remembered import Recalled
 from graphcl.train import Training, embedding, start
 
-__all__ = ["LEGACY_EVERY", "Record", "Run", "Trained", "execute", "nested"]
+__all__ = ["HOW_COME_BY", "LEGACY_EVERY", "Record", "Run", "Trained", "execute", "nested"]
 
 Record = dict[str, Any]
 Protocol = Literal["honest", "legacy"]
@@ -281,7 +281,7 @@ def _features(names: str, changes: Mapping[str, Any], spec: DatasetSpec) -> dict
     return encode(FeatureSet.of(names, changes))
 
 
-_HOW = {
+HOW_COME_BY = {
     *("device", "key_variable", "timeout", "tries", "wait", "per_minute", "price", "budget"),
 }
 """Settings of features that say how they are come by, and nothing about what they are."""
@@ -298,7 +298,7 @@ def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
 def _what(features: Any) -> Any:
     """The features of a run without how they are come by, and without what is ``None``."""
     if isinstance(features, Mapping):
-        return {key: _what(value) for key, value in features.items() if key not in _HOW and value is not None}
+        return {key: _what(value) for key, value in features.items() if key not in HOW_COME_BY and value is not None}
     return [_what(value) for value in features] if isinstance(features, (list, tuple)) else features
 
 

@@ -30,7 +30,7 @@ def record(method, dataset, seed, value, protocol="honest", split=None, changes=
         "status": "ok",
         "metric": "acc",
         "metrics": {"acc/test": value, "acc/val": 1.0},
-        "dataset": {"name": dataset, "fingerprint": fingerprint or PRINTS[dataset]},
+        "dataset": {"name": dataset, "fingerprint": fingerprint or PRINTS.get(dataset, "cccc")},
     }
     return {**made, **more}
 
@@ -190,6 +190,24 @@ def test_features_are_part_of_a_row():
         "grace (features=lsa[dim=8]+tf-idf spread=centred)",
         "grace (features=tf-idf)",
     ]
+
+
+def test_how_features_are_come_by_is_no_part_of_a_row():
+    endpoint = {"url": "http://localhost:1/v1", "budget": 10, "timeout": 3.0}
+    changes = {"source": {"model": "m", "endpoint": endpoint}}
+    run = Run.of("grace", "karate", None, 0, changes, features="endpoint-encoder")
+    read = Run.of(
+        "sdm-scr", "python-stdlib", None, 0, {"encoder": {"device": "cuda", "most": 3}, "decoupler": "random"}
+    )
+    records = [
+        {**record("grace", dataset, 0, 0.5), "run_id": made.id, "run": {**made.__dict__}}
+        for made, dataset in ((run, "karate"), (read, "python-stdlib"))
+    ]
+    rows = [row for row, kind in summarise(records).rows.items() if kind == "method"]
+    assert rows[0].startswith("grace (features=endpoint-encoder[")
+    assert "budget" not in rows[0]
+    assert "timeout" not in rows[0]
+    assert rows[1] == "sdm-scr (decoupler=random, encoder.most=3)"
 
 
 def test_controls_are_always_rows():
