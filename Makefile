@@ -14,7 +14,9 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "graphcl needs Python 3.11 or newer; say make PYTHON=python3.x")'
 	$(PYTHON) -m venv $(VENV)
 
-# not compiled: of what is installed, a small part is ever imported, and is compiled then
+# what is installed is not compiled: a small part is ever imported, and is compiled then, whatever the environment says
+export PYTHONDONTWRITEBYTECODE :=
+
 # two stamps: users of the quickstart need no development tools
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --upgrade pip

@@ -66,7 +66,7 @@ def test_a_graph_says_its_text_or_the_words_of_its_features():
     ("data", "message"),
     [
         (Data(num_nodes=2), "the graph has no text; set data.text"),
-        (Data(text=["a"], num_nodes=2), "2 strings, one for each node; it has 1"),
+        (Data(text=["a"], num_nodes=2), "2 strings, one for each node .data.num_nodes.; it has 1"),
         (Data(text=["a", 3], num_nodes=2), "2 strings"),
         (Data(x=torch.ones(2, 3), vocabulary=["a"]), "1 words in its vocabulary for 3 features"),
     ],
