@@ -58,7 +58,7 @@ figure.tight_layout()
 # %%
 wordy = torch.tensor([100 < len(text) < 600 for text in texts_of(library)])
 chosen = (wordy & (library.y >= 0)).nonzero().flatten()
-chosen = chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(0))[:160]].sort().values
+chosen = chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(0))[:100]].sort().values
 part = library.subgraph(chosen)
 part.text = [texts_of(library)[node] for node in chosen.tolist()]
 encoder = MiniLM(unit="sentences", most=4)

@@ -174,7 +174,7 @@ class SdmScr(Recipe):
         """What was read of a graph's text: by what, the texts left undecided, and a hash of what came of it."""
         ready = self.prepare(data)
         read = self._read(data, ready.edge_index)
-        sha = hashlib.sha256(ready.x.contiguous().view(torch.uint8).numpy().data).hexdigest()
+        sha = hashlib.sha256(ready.x.cpu().contiguous().view(torch.uint8).numpy().data).hexdigest()
         by = self.chosen().describe() if self._parts else None
         return {"decoupler": by, "encoder": self.encoder.describe(), "undecided": read.undecided, "sha256": sha}
 
