@@ -2,13 +2,15 @@
 #   make quickstart       install and run the main job on embedded data (no download)
 #   make quickstart-text   the same from text: features, methods, scores (installs the extra `text`)
 #   make test             run the test suite
+#   make test-adapters     the tests against LensKit, Cornac, FAISS and RecBole, with all of them installed
 #   make check            what CI runs before the tests: format, lint, types, import layers, generated files
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?= runs/quickstart
+RECBOLE ?= .peers/recbole-tests
 
-.PHONY: quickstart quickstart-text test test-slow check check-style check-types fix stubs cards gallery notebooks leaderboard clean
+.PHONY: quickstart quickstart-text test test-adapters test-slow check check-style check-types fix stubs cards gallery notebooks leaderboard clean
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "graphcl needs Python 3.11 or newer; say make PYTHON=python3.x")'
@@ -42,6 +44,16 @@ quickstart-text: $(VENV)/.installed
 # one thread per process: the processes already take all cores
 test: $(VENV)/.developed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+
+# the frameworks of recommender people: the others in one environment, RecBole with its old pins in another
+test-adapters: $(VENV)/.developed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[recsys]'
+	$(BIN)/python -m pytest tests/unit/test_lenskit_adapter.py tests/unit/test_cornac_adapter.py \
+	    tests/unit/test_vector_index.py tests/unit/test_interaction_files.py tests/unit/test_ranking.py
+	$(PYTHON) -m venv $(RECBOLE)
+	$(RECBOLE)/bin/python -m pip install --quiet -r tests/environments/recbole.txt
+	$(RECBOLE)/bin/python -m pip install --quiet --no-deps recbole==1.2.1
+	PYTHONPATH=. $(RECBOLE)/bin/python -m pytest tests/unit/test_recbole_adapter.py
 
 test-slow: $(VENV)/.developed
 	$(BIN)/python -m pytest -m slow

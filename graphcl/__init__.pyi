@@ -16,6 +16,7 @@ from . import methods as methods
 from . import objectives as objectives
 from . import ops as ops
 from . import plan as plan
+from . import recsys as recsys
 from . import seeding as seeding
 from . import spectral as spectral
 from . import testing as testing
@@ -62,6 +63,7 @@ __all__ = [
     "objectives",
     "ops",
     "plan",
+    "recsys",
     "seeding",
     "spectral",
     "testing",

@@ -38,6 +38,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "methods": Kind("graphcl.methods", "graphcl.methods.recipe:Recipe", "method"),
+    "recommenders": Kind("graphcl.recsys.methods", "graphcl.recsys.recommender:Recommender", "recommender"),
     "augmenters": Kind("graphcl.augment", "graphcl.augment.augmenter:Augmentation", "augmenter"),
     "adversaries": Kind("graphcl.adversary", "graphcl.adversary.adversary:Adversary", "adversary"),
     "objectives": Kind("graphcl.objectives", "graphcl.objectives.objective:Objective", "objective"),
@@ -47,6 +48,9 @@ KINDS: dict[str, Kind] = {
     "decouplers": Kind("graphcl.features", "graphcl.features.decoupling:Decoupler", "decoupler"),
     "probes": Kind("graphcl.evaluate", "graphcl.evaluate.probes:Probe", "probe"),
     "datasets": Kind("graphcl.data", "graphcl.data.spec:DatasetSpec", "data set", instances=True),
+    "interactions": Kind(
+        "graphcl.data", "graphcl.data.interaction_spec:InteractionSpec", "interaction set", instances=True
+    ),
 }
 
 

@@ -25,6 +25,7 @@ from graphcl.bench.attack import Attack
 from graphcl.bench.measure import Watch
 from graphcl.bench.page import Page
 from graphcl.bench.published import plain_figure, published_figures, published_section
+from graphcl.bench.ranking import is_ranking, request
 from graphcl.bench.report import by_metric, records_below, summarise
 from graphcl.bench.run import Record, Run, execute, nested
 from graphcl.bench.runner import pending, run_all
@@ -34,6 +35,8 @@ from graphcl.bench.suite import find_suite, suites
 from graphcl.catalogue import KINDS, entries
 from graphcl.config import Config, decode, encode
 from graphcl.data.cards import card
+from graphcl.data.interaction_loading import open_interactions
+from graphcl.data.interaction_spec import InteractionSpec, interaction_fingerprint
 from graphcl.data.loading import find_dataset, open_dataset
 from graphcl.data.spec import DatasetSpec
 from graphcl.data.store import find_files
@@ -44,6 +47,7 @@ from graphcl.features.source import FeatureProgress
 from graphcl.graph import fingerprint
 from graphcl.methods.recipe import Recipe
 from graphcl.plan import Plan
+from graphcl.recsys.recommender import Recommender
 from graphcl.testing import check
 from graphcl.train import Step
 
@@ -67,6 +71,8 @@ app.add_typer(features_app, name="features")
 _RECORDS = (Path("benchmarks/results"), Path("runs"))
 _REFUSALS = {"DataError", "MissingExtraError", "RequestError", "UnknownNameError"}
 # a pipe has no width of its own: wide enough that no table is broken into pieces
+_TOLD = {"recall@20", "ndcg@20", "hit@20", "mrr@20", "coverage@20", "popularity@20"}
+"""Of the many figures of a ranking those that a terminal shows; the record has all."""
 _out = Console(width=None if sys.stdout.isatty() else 200)
 _err = Console(stderr=True)
 
@@ -143,9 +149,11 @@ def _rows(kind: str) -> list[dict[str, Any]]:
     made = []
     for name, entry in entries(kind).items():
         row = {"name": name}
-        if isinstance(entry, DatasetSpec):
+        if isinstance(entry, (DatasetSpec, InteractionSpec)):
             row |= {"level": entry.level, "default split": entry.default_split, "about": entry.title}
         else:
+            if issubclass(entry, Recommender):
+                row |= {"kind": entry.kind()}
             if issubclass(entry, Recipe):
                 row |= {"level": " ".join(entry.levels), "kind": entry.kind()}
             row["about"] = (entry.__doc__ or "").strip().splitlines()[0]
@@ -188,6 +196,10 @@ def show(
     if isinstance(entry, DatasetSpec):
         sys.stdout.write(card(name))
         return
+    if isinstance(entry, InteractionSpec):
+        _out.print(f"[bold]{entry.title}[/bold]\n\n{entry.note}", highlight=False)
+        _print_rows([{"fact": key, "value": value} for key, value in _facts(entry).items()], as_json=False)
+        return
     # modules are no configs: what they are made of is what they take
     defaults = encode(entry()) if issubclass(entry, Config) else _signature(entry)
     about: dict[str, Any] = {"name": name, "kind": KINDS[kind].singular, "parameters": defaults}
@@ -223,6 +235,13 @@ def show(
         _print_section(report.rows_of(name) if report else None, none)
         if report:
             _out.print(f"Records: {where}", highlight=False)
+
+
+def _facts(spec: InteractionSpec) -> dict[str, Any]:
+    counts = {} if spec.counts is None else dataclasses.asdict(spec.counts)
+    told = {"fingerprint": spec.content, "licence": spec.licence, "citation": spec.citation, "source": spec.source}
+    traps = {f"trap {number}": trap for number, trap in enumerate(spec.traps, 1)}
+    return {**counts, **told, "splits": ", ".join(spec.splits), **traps}
 
 
 def _print_section(section: Section | None, otherwise: str) -> None:
@@ -263,7 +282,7 @@ def run(
         raise RequestError("settings of an attack need one: name it with --attack, such as --attack prbcd")
     fields = {name: how.pop(name) for name in ("when", "surrogate") if name in how}
     made = None if attack is None else {"name": attack, **fields, "settings": how}
-    wanted = Run.of(method, dataset, split, seed, changes, protocol, probe, preset, made, features)
+    wanted = request(method, dataset, split, seed, changes, protocol, probe, preset, made, features)
     store = Store(out) if out is not None else None
     with _held(store), _progress(quiet=as_json) as (_, watch):
         record = execute(wanted, watch)
@@ -291,7 +310,10 @@ def _describe(record: Record) -> None:
     cell = record["run"]
     legacy = "  LEGACY: selected on test, not comparable" if record["selection"]["legacy"] else ""
     _out.print(f"{cell['method']} on {cell['dataset']}, split {cell['split']}, seed {cell['seed']}{legacy}")
+    ranked = record["metric"] == "ndcg@20"
     for name, value in record["metrics"].items():
+        if ranked and name.partition("/")[0] not in _TOLD:
+            continue
         each = record["metrics_per_split"][name]
         spread = f"  (mean of {len(each)} splits)" if len(each) > 1 else ""
         _out.print(f"  {name:10s} {100 * value:6.2f} %{spread}")
@@ -441,16 +463,37 @@ def data_ls(as_json: Json = False) -> None:
                 "files": "embedded" if spec.embedded else "here" if here else "to fetch",
             }
         )
+    for name, some in entries("interactions").items():
+        sizes = some.counts
+        here = any(find_files(layout.files) is not None for layout in some.layouts)
+        rows.append(
+            {
+                "name": name,
+                "level": some.level,
+                "nodes": f"{sizes.users} + {sizes.items}" if sizes else "varies",
+                "edges": sizes.train + (sizes.test or 0) if sizes else "varies",
+                "features": "",
+                "classes": "",
+                "text": "yes" if some.text else "",
+                "default split": some.default_split,
+                "files": "embedded" if some.embedded else "here" if here else "to fetch",
+            }
+        )
     _print_rows(rows, as_json)
 
 
 @data_app.command("fetch")
 def data_fetch(name: str) -> None:
     """Get the raw files of a data set (mirror, cache or download), read it and check it."""
-    _, graphs, files = open_dataset(name)
+    if is_ranking(name):
+        _, content, files = open_interactions(name)
+        found = interaction_fingerprint(content)
+    else:
+        _, graphs, files = open_dataset(name)
+        found = fingerprint(graphs)
     for path in files.values():
         _out.print(str(path), highlight=False)
-    _out.print(f"{name}: complete, fingerprint {fingerprint(graphs)}")
+    _out.print(f"{name}: complete, fingerprint {found}")
 
 
 @data_app.command("card")

@@ -19,6 +19,9 @@ PACKAGES = [
     "methods",
     "objectives",
     "ops",
+    "recsys",
+    "recsys.adapters",
+    "recsys.methods",
     "spectral",
     "testing",
 ]
@@ -34,7 +37,7 @@ TOP = {
     "train": ["embed"],
 }
 SUBMODULES = [
-    *PACKAGES,
+    *(package for package in PACKAGES if "." not in package),
     "batches",
     "catalogue",
     "config",
@@ -69,7 +72,8 @@ def stubs() -> dict[Path, str]:
     """Every stub by its path."""
     made = {ROOT / "__init__.pyi": stub(TOP, SUBMODULES)}
     for package in PACKAGES:
-        modules = sorted((ROOT / package).glob("*.py"))
+        folder = ROOT / package.replace(".", "/")
+        modules = sorted(folder.glob("*.py"))
         imports = {path.stem: exported(path) for path in modules if path.stem != "__init__"}
         owner: dict[str, str] = {}
         for module, names in imports.items():
@@ -78,7 +82,8 @@ def stubs() -> dict[Path, str]:
                     sys.exit(f"graphcl.{package}: both {owner[name]} and {module} export {name}; rename one")
                 if name in imports:
                     sys.exit(f"graphcl.{package}: {module} exports {name}, which is also a module; rename one")
-        made[ROOT / package / "__init__.pyi"] = stub(imports, [])
+        inside = [name.rpartition(".")[2] for name in PACKAGES if name.rpartition(".")[0] == package]
+        made[folder / "__init__.pyi"] = stub(imports, inside)
     return made
 
 

@@ -11,6 +11,7 @@ def _ways(script: str, names: tuple[str, ...], *args: str, limit_gb: float | Non
 
 
 _LOSSES = ("dense", "graphcl", "graphcl-bf16")
+_PAIRS = {"10k": "10000", "100k": "100000", "1m": "1000000"}
 _ENCODERS = ("pyg", "pyg-cached", "pyg-sparse", "graphcl", "graphcl-dense-x")
 
 COMPARISONS: tuple[Comparison, ...] = (
@@ -89,4 +90,43 @@ COMPARISONS: tuple[Comparison, ...] = (
         _ways("sides/sentence_encoding.py", ("sentence-transformers", "graphcl", "graphcl-again")),
     ),
     Comparison("basis-million", _ways("sides/basis.py", ("0", "300", "200"))),
+    Comparison(
+        "recommend-epoch",
+        (
+            Side("recbole", "peer_scripts/recbole_lightgcn.py", ("epoch", "{graph}"), peer="recbole"),
+            Side("graphcl", "sides/recommend.py", ("epoch", "{graph}")),
+        ),
+        graph="ml-100k",
+    ),
+    # RecBole's default lists two users at a time; the second side gives it all of them at once
+    Comparison(
+        "recommend-rank",
+        (
+            Side("recbole", "peer_scripts/recbole_lightgcn.py", ("rank", "{graph}"), peer="recbole"),
+            Side(
+                "recbole-at-once",
+                "peer_scripts/recbole_lightgcn.py",
+                ("rank", "{graph}", "--eval-batch", "2000000"),
+                peer="recbole",
+            ),
+            Side("graphcl", "sides/recommend.py", ("rank", "{graph}")),
+        ),
+        graph="ml-100k",
+    ),
+    Comparison(
+        "recommend-scaling",
+        tuple(Side(name, "sides/recommend.py", ("scaling", pairs)) for name, pairs in _PAIRS.items()),
+    ),
+    Comparison(
+        "recommend-scaling-10m",
+        (
+            Side(
+                "10m",
+                "sides/recommend.py",
+                ("scaling", "10000000", "--warmup", "0", "--repeats", "1"),
+                limit_gb=18,
+                timeout=3600,
+            ),
+        ),
+    ),
 )

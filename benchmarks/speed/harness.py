@@ -33,7 +33,7 @@ __all__ = ["Comparison", "Run", "Side", "machine", "measure", "peak_mb", "report
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent.parent
 
-_LIBRARIES = ("graphcl", "PyGCL", "torch", "torch_geometric")
+_LIBRARIES = ("graphcl", "PyGCL", "recbole", "torch", "torch_geometric")
 _OUT_OF_MEMORY = re.compile(
     r"can't allocate memory|cannot allocate memory|not enough memory|bad_alloc|MemoryError", re.I
 )

@@ -25,6 +25,14 @@ PEERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("torch_geometric", "torch", "numpy", "scipy", "scikit-learn", "networkx", "tqdm"),
         ("--no-deps", "PyGCL==0.1.2"),
     ),
+    # without ray, which is for its tuning alone; it fills columns in place, which pandas 3 does not do. PyG is for our
+    # own inputs.py
+    "recbole": (
+        ("torch",),
+        ("torch", "torch_geometric", "numpy", "scipy", "scikit-learn", "pandas<3", "tqdm", "pyyaml", "tensorboard"),
+        ("colorlog==4.7.2", "colorama==0.4.4", "tabulate", "texttable", "psutil"),
+        ("--no-deps", "recbole==1.2.1"),
+    ),
     # what PyG's approximate GDC asks for; the rest comes from the environment that measures
     "numba": (("--no-deps", "numba", "llvmlite"),),
 }

@@ -27,6 +27,12 @@ from .published import plain_figure as plain_figure
 from .published import published_figures as published_figures
 from .published import published_section as published_section
 from .published import read_figures as read_figures
+from .ranking import CUTOFFS as CUTOFFS
+from .ranking import RankingRun as RankingRun
+from .ranking import is_ranking as is_ranking
+from .ranking import request as request
+from .ranking import spec_of as spec_of
+from .ranking import user_scores as user_scores
 from .ranks import LEVELS as LEVELS
 from .ranks import Ranking as Ranking
 from .ranks import critical_difference as critical_difference
@@ -65,6 +71,7 @@ from .under_attack import poison as poison
 __all__ = [
     "Attack",
     "Bias",
+    "CUTOFFS",
     "Cell",
     "Clock",
     "Column",
@@ -80,6 +87,7 @@ __all__ = [
     "Page",
     "PublishedFigure",
     "Ranking",
+    "RankingRun",
     "Record",
     "Report",
     "Run",
@@ -105,6 +113,7 @@ __all__ = [
     "execute",
     "explained_misses",
     "find_suite",
+    "is_ranking",
     "legacy_bias",
     "nested",
     "peak_memory",
@@ -118,10 +127,13 @@ __all__ = [
     "rank_section",
     "read_figures",
     "records_below",
+    "request",
     "robustness_sections",
     "run_all",
+    "spec_of",
     "suites",
     "summarise",
     "train_supervised",
     "undirected",
+    "user_scores",
 ]

@@ -149,13 +149,17 @@ def _is_plain(column: Column) -> bool:
 
 
 def _level(column: Column) -> str:
-    spec = entries("datasets").get(column.dataset)
+    spec = _spec(column)
     return "node" if spec is None else str(spec.level)
 
 
+def _spec(column: Column) -> Any:
+    return {**entries("datasets"), **entries("interactions")}.get(column.dataset)
+
+
 def _able(row: str, level: str, report: Report) -> bool:
-    recipe = entries("methods").get(method_of(row))
-    specs = [entries("datasets").get(column.dataset) for column in report.columns if _level(column) == level]
+    recipe = {**entries("methods"), **entries("recommenders")}.get(method_of(row))
+    specs = [_spec(column) for column in report.columns if _level(column) == level]
     return recipe is None or any(spec is None or recipe.takes(spec) for spec in specs)
 
 

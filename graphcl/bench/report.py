@@ -28,6 +28,10 @@ PROBELESS = {"majority", "none"}
 """Probes that read no embedding: such rows belong into the column of every probe."""
 
 
+USUAL_PROBES = {"logistic", "full-ranking"}
+"""Those that a column's head need not name."""
+
+
 @dataclass(frozen=True)
 class Column:
     """What may be compared: one data set, split, metric and protocol, and one content of the data."""
@@ -52,7 +56,7 @@ class Column:
     def title(self) -> str:
         """The column's head."""
         flag = "\nLEGACY (selected on test)" if self.protocol == "legacy" else ""
-        other = f"\nprobe {self.probe}" if self.probe != "logistic" else ""
+        other = f"\nprobe {self.probe}" if self.probe not in USUAL_PROBES else ""
         attacked = f"\n{self.attack} {self.strength:g}" if self.attack else ""
         return f"{self.dataset}\n{self.split}\n{self.metric}{other}{attacked}{flag}"
 
@@ -115,15 +119,21 @@ def _inside_noise(cell: Cell, best: Cell) -> bool:
     return abs(float(np.mean(difference))) <= half_width(difference)
 
 
+def _recipes() -> dict[str, Any]:
+    """All that a row can be of."""
+    return {**entries("methods"), **entries("recommenders")}
+
+
 def _applies(row: str, column: Column) -> bool:
     """Whether a row could have a score in a column: nodes are not embedded by what embeds graphs."""
-    recipe, spec = entries("methods").get(method_of(row)), entries("datasets").get(column.dataset)
+    recipe = _recipes().get(method_of(row))
+    spec = {**entries("datasets"), **entries("interactions")}.get(column.dataset)
     if recipe is None or spec is None:
         return True
     if column.protocol == "legacy" and (recipe.control or recipe.supervised):
         return False  # no epoch to select
     # what learns from labels, and what ignores the embedding, has no probe to choose
-    usual = column.probe == "logistic" or not (recipe.supervised or recipe.probe == "majority")
+    usual = column.probe in USUAL_PROBES or not (recipe.supervised or recipe.probe == "majority")
     return recipe.takes(spec) and usual
 
 
@@ -335,7 +345,7 @@ def summarise(records: Iterable[Record]) -> Report:
     ordered = sorted(records, key=lambda record: str(record.get("time", "")))
     if not ordered:
         raise RequestError("no records there yet; `graphcl bench run` makes some")
-    recipes = entries("methods")
+    recipes = _recipes()
     rows: dict[str, RowKind] = {}
     outcomes: dict[tuple[str, Column, int], Record] = {}
     columns = _columns(ordered)

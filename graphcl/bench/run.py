@@ -19,7 +19,7 @@ from graphcl.bench.references import train_supervised
 from graphcl.bench.under_attack import evade, poison
 from graphcl.catalogue import find
 from graphcl.config import decode, digest, encode, parse_setting
-from graphcl.data.loading import find_dataset, labels, load, split_names
+from graphcl.data.loading import find_dataset, labels, load, open_dataset, split_names
 from graphcl.data.spec import DatasetSpec, Graphs
 from graphcl.data.splits import Split, is_random
 from graphcl.errors import GraphclError, RequestError, RunFailedError, UnknownNameError
@@ -235,6 +235,23 @@ class Run:
             return self.settings
         return {name: value if name == "plan" else _what(value) for name, value in self.settings.items()}
 
+    @property
+    def spec(self) -> DatasetSpec:
+        """The facts about the data set."""
+        return find_dataset(self.dataset)
+
+    def content(self) -> str:
+        """Fingerprint of the data set as it is found here."""
+        return fingerprint(open_dataset(self.dataset)[1])
+
+    def device(self) -> torch.device:
+        """Where it is trained."""
+        return self.recipe().plan.torch_device()
+
+    def compute(self, watch: Watch | None, clock: Clock, kept: "list[Trained]") -> Record:
+        """Train and score: what `execute` puts into the record; the clock is told of each part."""
+        return _compute(self, watch, clock, kept)
+
     def recipe(self) -> Recipe:
         """The recipe these settings describe."""
         return decode(find("methods", self.method), self.settings)
@@ -351,7 +368,7 @@ def execute(run: Run, watch: Watch | None = None, kept: list[Trained] | None = N
     record: Record = {"run_id": run.id, "run": asdict(run), "status": "ok"}
     try:
         with peak_memory() as peak:
-            record.update(_compute(run, watch, clock, kept))
+            record.update(run.compute(watch, clock, kept))
         record.update(peak)
         _share(run, record, clock, kept)
         _share_probe(record)
@@ -374,7 +391,7 @@ def execute(run: Run, watch: Watch | None = None, kept: list[Trained] | None = N
             traceback=traceback.format_exc().splitlines(),
         )
     record["seconds"] = clock.parts()
-    record["env"] = environment(run.recipe().plan.torch_device())
+    record["env"] = environment(run.device())
     record["time"] = datetime.now(UTC).isoformat(timespec="seconds")
     return record
 

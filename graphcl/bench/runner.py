@@ -13,9 +13,7 @@ import torch
 from graphcl.bench.measure import Watch
 from graphcl.bench.run import Record, Run, Trained, execute
 from graphcl.bench.store import Store
-from graphcl.data.loading import find_dataset, open_dataset
 from graphcl.errors import RequestError, RunFailedError
-from graphcl.graph import fingerprint
 
 __all__ = ["pending", "run_all"]
 
@@ -36,14 +34,14 @@ def pending(runs: Sequence[Run], store: Store) -> list[Run]:
 
 
 def _of_other_content(runs: Sequence[Run], store: Store) -> set[str]:
-    varying = {run.dataset for run in runs if find_dataset(run.dataset).counts is None}
+    varying = {run.dataset: run for run in runs if run.spec.counts is None}
     if not varying or not store.folder.is_dir():
         return set()
     here: dict[str, set[str]] = {}
     for record in store.read():
         if record["status"] == "ok" and record["run"]["dataset"] in varying:
             here.setdefault(record["run_id"], set()).add(record["dataset"]["fingerprint"])
-    found = {name: fingerprint(open_dataset(name)[1]) for name in varying} if here else {}
+    found = {name: run.content() for name, run in varying.items()} if here else {}
     datasets = {run.id: run.dataset for run in runs}
     return {run_id for run_id, seen in here.items() if run_id in datasets and found[datasets[run_id]] not in seen}
 

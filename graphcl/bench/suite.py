@@ -8,12 +8,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from graphcl.bench.ranking import is_ranking, request, spec_of
 from graphcl.bench.run import Run
 from graphcl.catalogue import entries
 from graphcl.config import Config, Size, decode, merged
-from graphcl.data.loading import find_dataset
 from graphcl.errors import RequestError, UnknownNameError
 from graphcl.methods.recipe import Recipe
+from graphcl.recsys.recommender import Recommender
 
 __all__ = ["Suite", "Task", "find_suite", "suites"]
 
@@ -98,7 +99,7 @@ class Suite(Config):
             if datasets and task.dataset not in datasets:
                 continue
             rows = [
-                Run.of(
+                request(
                     name,
                     task.dataset,
                     task.split or None,
@@ -137,9 +138,16 @@ class Suite(Config):
             raise RequestError(f"suite {self.name}: two rows of {name} with the same settings ({twice}); leave one out")
         return rows
 
+    def _recipes(self) -> "dict[str, type[Recipe] | type[Recommender]]":
+        """What the rows are drawn from: methods, or recommenders where the tasks are interactions."""
+        ranking = {is_ranking(task.dataset) for task in self.tasks}
+        if len(ranking) > 1:
+            raise RequestError(f"suite {self.name}: graphs and interactions in one table; make it two suites")
+        return entries("recommenders" if ranking == {True} else "methods")
+
     def _chosen(self) -> tuple[list[str], list[str]]:
         """The methods, and the controls that are added."""
-        recipes: dict[str, type[Recipe]] = entries("methods")
+        recipes = self._recipes()
         _check_names("method", self.methods, [*recipes, "all"])
         _check_names("method", (*self.without, *self.settings, *self.variants), recipes)
         every = "all" in self.methods
@@ -158,10 +166,12 @@ class Suite(Config):
         # what trains nothing has no epoch to select
         return chosen, controls if self.protocol == "honest" else []
 
-    def _rows(self, task: Task, chosen: Sequence[str], controls: Sequence[str]) -> dict[str, type[Recipe]]:
+    def _rows(
+        self, task: Task, chosen: Sequence[str], controls: Sequence[str]
+    ) -> "dict[str, type[Recipe] | type[Recommender]]":
         """The methods of one column; where the suite takes all, those that it can take."""
-        recipes: dict[str, type[Recipe]] = entries("methods")
-        spec = find_dataset(task.dataset)
+        recipes = self._recipes()
+        spec = spec_of(task.dataset)
         # a supervised reference has no probe to choose and no best epoch on test
         plain = self.protocol == "honest" and not (task.probe or self.probe)
         able = {
@@ -178,7 +188,7 @@ class Suite(Config):
         return {name: recipes[name] for name in (*here, *added)}
 
 
-def _looks_at_features(recipe: type[Recipe]) -> bool:
+def _looks_at_features(recipe: "type[Recipe] | type[Recommender]") -> bool:
     return recipe.probe != "majority" and not recipe.reads_text
 
 

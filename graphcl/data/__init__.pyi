@@ -31,6 +31,25 @@ from .heterophilous import QUESTIONS as QUESTIONS
 from .heterophilous import ROMAN_EMPIRE as ROMAN_EMPIRE
 from .heterophilous import SQUIRREL_FILTERED as SQUIRREL_FILTERED
 from .heterophilous import TOLOKERS as TOLOKERS
+from .interaction_files import from_adjacency_text as from_adjacency_text
+from .interaction_files import from_csv as from_csv
+from .interaction_files import from_frame as from_frame
+from .interaction_files import from_inter as from_inter
+from .interaction_files import from_lenskit as from_lenskit
+from .interaction_files import from_parquet as from_parquet
+from .interaction_files import to_inter as to_inter
+from .interaction_loading import find_interactions as find_interactions
+from .interaction_loading import load_interactions as load_interactions
+from .interaction_loading import open_interactions as open_interactions
+from .interaction_spec import InteractionContent as InteractionContent
+from .interaction_spec import InteractionCounts as InteractionCounts
+from .interaction_spec import InteractionSpec as InteractionSpec
+from .interaction_spec import interaction_fingerprint as interaction_fingerprint
+from .interaction_splits import INTERACTION_SPLITS as INTERACTION_SPLITS
+from .interaction_splits import InteractionSplit as InteractionSplit
+from .interaction_splits import draw_interactions as draw_interactions
+from .interaction_splits import given as given
+from .interactions import Interactions as Interactions
 from .linkx import AMHERST41 as AMHERST41
 from .linkx import JOHNS_HOPKINS55 as JOHNS_HOPKINS55
 from .linkx import REED98 as REED98
@@ -55,10 +74,19 @@ from .ogb import ogb_safe_load as ogb_safe_load
 from .planetoid import CITESEER as CITESEER
 from .planetoid import CORA as CORA
 from .planetoid import PUBMED as PUBMED
+from .planted import PLANTED_FACTORS as PLANTED_FACTORS
+from .planted import planted_factors as planted_factors
+from .python_imports import PYTHON_IMPORTS as PYTHON_IMPORTS
+from .python_imports import import_pairs as import_pairs
 from .python_source import Areas as Areas
 from .python_source import PYTHON_PACKAGES as PYTHON_PACKAGES
 from .python_source import PYTHON_STDLIB as PYTHON_STDLIB
 from .python_source import source_graph as source_graph
+from .recommendation import FILMTRUST as FILMTRUST
+from .recommendation import GOWALLA as GOWALLA
+from .recommendation import LASTFM as LASTFM
+from .recommendation import ML_100K as ML_100K
+from .recommendation import ML_1M as ML_1M
 from .spec import Counts as Counts
 from .spec import DatasetSpec as DatasetSpec
 from .spec import Files as Files
@@ -132,22 +160,35 @@ __all__ = [
     "DIGITS_KNN",
     "DatasetSpec",
     "ENZYMES",
+    "FILMTRUST",
     "Files",
     "FixedSplit",
+    "GOWALLA",
     "Graphs",
     "IMDB_BINARY",
     "IMDB_MULTI",
+    "INTERACTION_SPLITS",
+    "InteractionContent",
+    "InteractionCounts",
+    "InteractionSpec",
+    "InteractionSplit",
+    "Interactions",
     "JOHNS_HOPKINS55",
     "KARATE",
+    "LASTFM",
     "Layout",
     "MINESWEEPER",
+    "ML_100K",
+    "ML_1M",
     "MUTAG",
     "MixedCSBM",
     "NCI1",
     "OGBG_MOLHIV",
+    "PLANTED_FACTORS",
     "PROTEINS",
     "PUBMED",
     "PUBMED_METATTACK",
+    "PYTHON_IMPORTS",
     "PYTHON_PACKAGES",
     "PYTHON_STDLIB",
     "Poison",
@@ -174,21 +215,35 @@ __all__ = [
     "describe_mismatch",
     "digits_knn",
     "draw",
+    "draw_interactions",
     "find_dataset",
     "find_files",
+    "find_interactions",
+    "from_adjacency_text",
+    "from_csv",
+    "from_frame",
+    "from_inter",
+    "from_lenskit",
     "from_ogb",
+    "from_parquet",
     "geom_gcn_split",
+    "given",
+    "import_pairs",
     "index",
+    "interaction_fingerprint",
     "is_random",
     "karate",
     "labels",
     "load",
+    "load_interactions",
     "locate",
     "mirrors",
     "mixed_csbm",
     "obtain",
     "ogb_safe_load",
     "open_dataset",
+    "open_interactions",
+    "planted_factors",
     "raw_file",
     "read_arrays",
     "read_masks",
@@ -200,6 +255,7 @@ __all__ = [
     "split_names",
     "split_words",
     "tf_idf",
+    "to_inter",
     "word_pieces",
     "write_cards",
 ]

@@ -10,7 +10,7 @@ from graphcl.catalogue import entries, find
 from graphcl.data.spec import DatasetSpec, Files, Graphs, Layout, RawFile
 from graphcl.data.splits import RANDOM, Split, Triple, draw, is_random
 from graphcl.data.store import describe_mismatch, locate, obtain, set_aside, sha256
-from graphcl.errors import DataError, UnknownNameError
+from graphcl.errors import DataError, RequestError, UnknownNameError
 from graphcl.graph import check_graph, fingerprint
 from graphcl.pieces import one_thread
 
@@ -22,7 +22,12 @@ def find_dataset(name: str) -> DatasetSpec:
 
     Raises:
         UnknownNameError: with the nearest known name.
+        RequestError: the name of an interaction set, which is no graph with labels.
     """
+    if name not in entries("datasets") and name in entries("interactions"):
+        raise RequestError(
+            f"'{name}' is an interaction set, no graph: take graphcl.data.load_interactions('{name}') instead"
+        )
     return find("datasets", name)
 
 
@@ -72,20 +77,20 @@ def open_dataset(name: str) -> tuple[DatasetSpec, Graphs, Files]:
     """
     spec = find_dataset(name)
     layout, files = locate(spec)
-    unproven = _unproven(layout.files, files)
+    unproven = unproven_among(layout.files, files)
     try:
         graphs = layout.read(files)
         _check_content(spec, graphs)
     except MemoryError:
         raise
     except Exception as error:  # raw formats break in many ways; whatever it is, the file is to blame
-        raise _refusal(name, files, unproven, error) from error
+        raise refusal(name, files, unproven, error) from error
     if unproven:
         _accept_by_content(spec, layout, graphs, files, unproven)
     return spec, graphs, files
 
 
-def _unproven(files: Sequence[RawFile], found: Files) -> list[RawFile]:
+def unproven_among(files: Sequence[RawFile], found: Files) -> list[RawFile]:
     """The files whose checksum is not among the accepted ones."""
     return [file for file in files if sha256(found[file.name]) not in file.sha256]
 
@@ -97,12 +102,20 @@ def _accept_by_content(
         found = fingerprint(graphs)
         if found != spec.content:
             reason = DataError(f"the graph read from it has fingerprint {found}, expected {spec.content}")
-            raise _refusal(spec.name, files, unproven, reason)
+            raise refusal(spec.name, files, unproven, reason)
     elif any(file.sha256 for file in unproven):
-        raise _refusal(spec.name, files, unproven, DataError("no fingerprint on record to compare the content with"))
+        raise refusal(spec.name, files, unproven, DataError("no fingerprint on record to compare the content with"))
 
 
-def _refusal(name: str, files: Files, unproven: list[RawFile], error: Exception) -> DataError:
+def refusal(name: str, files: Files, unproven: Sequence[RawFile], error: Exception) -> DataError:
+    """The error for files that could not be read as what they should be; one in the cache is set aside.
+
+    Args:
+        name: of the data set.
+        files: all of its files.
+        unproven: those of them whose checksum is not known.
+        error: what went wrong in reading or checking.
+    """
     reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
     if not unproven:
         return DataError(reason if reason.startswith((f"{name}:", f"{name}[")) else f"{name}: {reason}")
@@ -171,9 +184,9 @@ def load(name: str, split: str | None = None, seed: int = 0) -> tuple[Graphs, Sp
         return graphs, draw(wanted, labels(graphs), seed)
     fixed = spec.splits[wanted]
     extra = obtain(fixed.files, name)
-    unproven = _unproven(fixed.files, extra)
+    unproven = unproven_among(fixed.files, extra)
     if any(file.sha256 for file in unproven):
-        raise _refusal(name, extra, unproven, DataError("a split file has no content to judge it by"))
+        raise refusal(name, extra, unproven, DataError("a split file has no content to judge it by"))
     try:
         triples = fixed.read({**files, **extra}, graphs)
         y = labels(graphs)
@@ -185,7 +198,7 @@ def load(name: str, split: str | None = None, seed: int = 0) -> tuple[Graphs, Sp
         )
         return graphs, made.check(y)
     except Exception as error:
-        raise _refusal(name, extra, unproven, error) from error
+        raise refusal(name, extra, unproven, error) from error
 
 
 def _labelled_only(triples: Iterable[Triple], y: Tensor) -> tuple[Triple, ...]:

@@ -28,6 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeAlias
 
 import torch
@@ -99,6 +100,10 @@ def source_graph(
     if not modules:
         where = ", ".join(str(path) for path in roots.values())
         raise DataError(f"source_graph: no Python file that can be parsed below {where}")
+    return _graph(modules, unparsed, areas, words, least)
+
+
+def _graph(modules: Mapping[str, "_Module"], unparsed: int, areas: Areas, words: int = 2000, least: int = 3) -> Data:
     names = list(modules)
     found = [_area(name, areas) for name in names]
     classes = sorted({area for area in found if area is not None})
@@ -123,6 +128,8 @@ def source_graph(
 class _Module:
     name: str
     is_package: bool
+    summary: str = ""
+    """First paragraph of the module's own docstring."""
     docs: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     imports: list[tuple[str, list[str]]] = field(default_factory=list)
@@ -215,7 +222,9 @@ def _visit(tree: ast.Module, module: _Module) -> None:
             docstring = ast.get_docstring(node)
             if docstring:
                 module.docs.append(docstring)
-            if not isinstance(node, ast.Module):
+            if isinstance(node, ast.Module):
+                module.summary = " ".join((docstring or "").partition("\n\n")[0].split())
+            else:
                 depth += 1
                 if depth <= 2:
                     module.names.append(node.name)
@@ -379,11 +388,11 @@ def _stdlib_area(name: str) -> str | None:
     return None
 
 
-def _stdlib(files: Files) -> Graphs:
+def _stdlib_roots(asker: str) -> dict[str, Path]:
     folder = Path(sysconfig.get_path("stdlib"))
     if not (folder / "os.py").is_file():
         raise DataError(
-            f"python-stdlib: no source files in {folder} (a zipped or frozen library?); "
+            f"{asker}: no source files in {folder} (a zipped or frozen library?); "
             "use a Python that comes with its library as .py files"
         )
     roots = {}
@@ -392,7 +401,43 @@ def _stdlib(files: Files) -> Graphs:
             if path.is_file() or (path / "__init__.py").is_file():
                 roots[name] = path
                 break
-    graph = copy.deepcopy(_parsed(_stdlib_area, _is_stdlib_fixture, tuple(roots.items())))
+    return roots
+
+
+@lru_cache(maxsize=2)
+def _read_once(roots: tuple[tuple[str, Path], ...]) -> tuple[dict[str, _Module], int]:
+    """Parsed once a process, for all that is made of it: it takes seconds. Callers change nothing."""
+    return _read_modules(dict(roots), _is_stdlib_fixture)
+
+
+def _apart(roots: Mapping[str, Path]) -> Iterator[tuple[tuple[str, Path], ...]]:
+    """The library and its tests, which are more than half of the work and not always wanted."""
+    yield tuple((name, path) for name, path in roots.items() if name != "test")
+    yield tuple((name, path) for name, path in roots.items() if name == "test")
+
+
+def stdlib_sources(asker: str) -> Mapping[str, _Module]:
+    """The modules of the running Python's library by dotted name, without the package ``test``.
+
+    Args:
+        asker: the data set, for messages.
+
+    Raises:
+        DataError: the library is not there as source files.
+    """
+    library, _ = _apart(_stdlib_roots(asker))
+    return MappingProxyType(_read_once(library)[0])
+
+
+@lru_cache(maxsize=1)
+def _stdlib_graph(library: tuple[tuple[str, Path], ...], tests: tuple[tuple[str, Path], ...]) -> Data:
+    read = [_read_once(library), _read_once(tests)]
+    modules = dict(sorted({**read[0][0], **read[1][0]}.items()))
+    return _graph(modules, sum(unparsed for _, unparsed in read), _stdlib_area)
+
+
+def _stdlib(files: Files) -> Graphs:
+    graph = copy.deepcopy(_stdlib_graph(*_apart(_stdlib_roots("python-stdlib"))))
     graph.packages = {"python": platform.python_version()}
     return graph
 
@@ -401,12 +446,10 @@ def _is_stdlib_fixture(name: str) -> bool:
     return name in {"idlelib.idle_test", "lib2to3.tests"}
 
 
-@lru_cache(maxsize=2)
-def _parsed(
-    area: Callable[[str], str | None], skip: Callable[[str], bool], roots: tuple[tuple[str, Path], ...]
-) -> Data:
+@lru_cache(maxsize=1)
+def _packages_graph(roots: tuple[tuple[str, Path], ...]) -> Data:
     """Parsed once a process: it takes seconds, and a bench asks in every cell. Callers take copies."""
-    return source_graph(dict(roots), area, skip=skip)
+    return source_graph(dict(roots), _subject, skip=_is_foreign)
 
 
 # Subjects across packages: the longest prefix counts.
@@ -494,7 +537,7 @@ def _packages(files: Files) -> Graphs:
         versions[name] = importlib.metadata.version(distribution)
     if not roots:
         raise DataError("python-packages: none of the packages is installed as source files")
-    graph = copy.deepcopy(_parsed(_subject, _is_foreign, tuple(roots.items())))
+    graph = copy.deepcopy(_packages_graph(tuple(roots.items())))
     graph.packages = versions
     return graph
 

@@ -8,7 +8,7 @@ graph.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from torch_geometric.data import Data
 
@@ -47,14 +47,14 @@ class Layout:
     """One way in which the files may lie, and how to read them. No files: the data set is made on the spot.
 
     Args:
-        read: paths of the files to the graph (or list of graphs).
+        read: paths of the files to the graph or list of graphs (of an `InteractionSpec`: to interactions).
         files: what is needed.
         comparable: whether the outcome has the fingerprint `DatasetSpec.content`; ``False`` for a copy that
             holds the same graphs in another order, where a file without a listed checksum is accepted on the
             counts alone.
     """
 
-    read: Callable[[Files], Graphs]
+    read: Callable[[Files], Any]
     files: tuple[RawFile, ...] = ()
     comparable: bool = True
 

@@ -17,10 +17,11 @@ import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
+from typing import Protocol
 
 import platformdirs
 
-from graphcl.data.spec import DatasetSpec, Files, Layout, RawFile
+from graphcl.data.spec import Files, Layout, RawFile
 from graphcl.errors import DataError
 
 __all__ = [
@@ -83,7 +84,17 @@ def find_files(files: Sequence[RawFile]) -> Files | None:
     return found
 
 
-def locate(spec: DatasetSpec) -> tuple[Layout, Files]:
+class _Described(Protocol):
+    """What has layouts: a `DatasetSpec`, an `InteractionSpec`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]: ...
+
+
+def locate(spec: _Described) -> tuple[Layout, Files]:
     """The first layout of a data set that is on this machine, else the first that can be downloaded.
 
     Raises:

@@ -31,6 +31,13 @@ from .probes import Selection as Selection
 from .probes import check_embedding as check_embedding
 from .probes import selection_score as selection_score
 from .probes import selections as selections
+from .rank_scores import RankScores as RankScores
+from .rank_scores import TopK as TopK
+from .rank_scores import paired_difference as paired_difference
+from .rank_scores import rank_metrics as rank_metrics
+from .ranking import Embedded as Embedded
+from .ranking import evaluate_ranking as evaluate_ranking
+from .ranking import top_k as top_k
 from .robustness import area_under_curve as area_under_curve
 from .robustness import evasion_loss as evasion_loss
 from .robustness import margins as margins
@@ -51,6 +58,7 @@ __all__ = [
     "ColumnNormalisation",
     "Diagnostics",
     "EarlyStoppedProbe",
+    "Embedded",
     "FOLDS",
     "Fitted",
     "KNNProbe",
@@ -64,10 +72,12 @@ __all__ = [
     "Normalisation",
     "Pairs",
     "Probe",
+    "RankScores",
     "SVMProbe",
     "Scorer",
     "Scores",
     "Selection",
+    "TopK",
     "accuracy",
     "alignment_of",
     "area_under_curve",
@@ -76,6 +86,7 @@ __all__ = [
     "count_classes",
     "diagnose",
     "effective_rank",
+    "evaluate_ranking",
     "evasion_loss",
     "fit_probe",
     "frequency_profile",
@@ -84,7 +95,9 @@ __all__ = [
     "macro_f1",
     "margins",
     "matched_accuracy",
+    "paired_difference",
     "probe",
+    "rank_metrics",
     "rayleigh_quotient",
     "roc_auc",
     "score",
@@ -93,5 +106,6 @@ __all__ = [
     "selection_score",
     "selections",
     "split_links",
+    "top_k",
     "uniformity_of",
 ]

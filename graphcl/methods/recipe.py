@@ -15,6 +15,7 @@ from torch_geometric.data import Data
 
 from graphcl.catalogue import entries
 from graphcl.config import Config, updated
+from graphcl.data.interaction_spec import InteractionSpec
 from graphcl.data.spec import DatasetSpec
 from graphcl.errors import RequestError
 from graphcl.graph import GraphShape, is_symmetric, row_normalised, standardised, symmetrised
@@ -133,9 +134,9 @@ class Recipe(Config, ABC):
         return "control" if cls.control else "supervised" if cls.supervised else "method"
 
     @classmethod
-    def takes(cls, spec: DatasetSpec) -> bool:
+    def takes(cls, spec: DatasetSpec | InteractionSpec) -> bool:
         """Whether it can be trained on a data set."""
-        return spec.level in cls.levels and (spec.text or not cls.reads_text)
+        return isinstance(spec, DatasetSpec) and spec.level in cls.levels and (spec.text or not cls.reads_text)
 
     @classmethod
     def preset(cls, dataset: str, changes: Mapping[str, Any] | None = None) -> Self:

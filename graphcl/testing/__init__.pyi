@@ -18,6 +18,8 @@ from .promises import leaves_global_random_state as leaves_global_random_state
 from .promises import same_graph as same_graph
 from .promises import sample_graph as sample_graph
 from .promises import tensors_of as tensors_of
+from .recommending import check_interactions as check_interactions
+from .recommending import check_recommender as check_recommender
 from .sources import check_source as check_source
 from .sources import moved_texts as moved_texts
 from .sources import sample_texts as sample_texts
@@ -36,9 +38,11 @@ __all__ = [
     "check_decoupler",
     "check_filter",
     "check_gate",
+    "check_interactions",
     "check_objective",
     "check_probe",
     "check_recipe",
+    "check_recommender",
     "check_source",
     "leaves_global_random_state",
     "moved_texts",

@@ -30,6 +30,7 @@ from graphcl.testing.attacks import check_adversary
 from graphcl.testing.channels import check_filter, check_gate
 from graphcl.testing.parting import check_decoupler
 from graphcl.testing.promises import ContractError, Promises, check_config, leaves_global_random_state, same_graph
+from graphcl.testing.recommending import check_interactions, check_recommender
 from graphcl.testing.sources import check_source
 from graphcl.testing.views import check_augmenter
 from graphcl.train import Training, embedding, start
@@ -276,6 +277,7 @@ def check_dataset(spec: DatasetSpec) -> list[str]:
 
 CONTRACTS: dict[str, Callable[[Any], list[str]]] = {
     "methods": check_recipe,
+    "recommenders": check_recommender,
     "augmenters": check_augmenter,
     "adversaries": check_adversary,
     "objectives": check_objective,
@@ -285,6 +287,7 @@ CONTRACTS: dict[str, Callable[[Any], list[str]]] = {
     "decouplers": check_decoupler,
     "probes": check_probe,
     "datasets": check_dataset,
+    "interactions": check_interactions,
 }
 """By catalogue, what is run on each of its members."""
 

@@ -62,7 +62,7 @@ def parts():
             marks = []
             if kind == "datasets" and name in LARGE:
                 marks.append(pytest.mark.slow)
-            if kind == "datasets" and not entry.embedded:
+            if kind in {"datasets", "interactions"} and not entry.embedded:
                 marks.append(pytest.mark.real_data)
                 if all(find_files(layout.files) is None for layout in entry.layouts):
                     marks.append(pytest.mark.skip(reason=f"the raw files of {name} are in no folder of GRAPHCL_MIRROR"))
@@ -188,7 +188,7 @@ def test_check_knows_what_it_has_no_contract_for():
     with pytest.raises(RequestError) as caught:
         check("graphcl.plan:Plan")
     assert str(caught.value) == (
-        "'graphcl.plan:Plan' is a Plan; there are contracts for: method, augmenter, adversary, objective, filter, gate, feature source, decoupler, probe, data set"
+        "'graphcl.plan:Plan' is a Plan; there are contracts for: method, recommender, augmenter, adversary, objective, filter, gate, feature source, decoupler, probe, data set, interaction set"
     )
 
 

@@ -12,7 +12,16 @@ PAGES = [
     ROOT / "README.md",
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in ("augmenters", "diagnostics", "robustness", "spectral", "speed", "text")
+        for name in (
+            "augmenters",
+            "diagnostics",
+            "interactions",
+            "recommendation",
+            "robustness",
+            "spectral",
+            "speed",
+            "text",
+        )
     ),
 ]
 

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "graphcl"
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def run(*command):
@@ -118,6 +119,13 @@ def test_no_path_of_one_machine_is_in_the_repository():
 
 
 def test_no_file_is_large():
-    # records are kept for good, a few kilobytes each
-    limits = {path: 500_000 if path.is_relative_to(ROOT / "benchmarks") else 200_000 for path in repository_files()}
+    files = [path for path in repository_files() if not path.is_relative_to(RESULTS)]
+    limits = {path: 500_000 if path.is_relative_to(ROOT / "benchmarks") else 200_000 for path in files}
     assert [str(path.relative_to(ROOT)) for path, limit in limits.items() if path.stat().st_size > limit] == []
+
+
+def test_no_record_is_large():
+    # a file of records grows with its suite, and all are kept for good: what stays small is each of them
+    records = [path for path in repository_files() if path.is_relative_to(RESULTS) and path.suffix == ".jsonl"]
+    lines = [(path.name, len(line)) for path in records for line in path.read_bytes().splitlines()]
+    assert [line for line in lines if line[1] > 60_000] == []
