@@ -42,6 +42,8 @@ LARGE = {
     "coauthor-physics",
     "collab",
     "dd",
+    "gowalla",
+    "ml-1m",
     "nci1",
     "ogbg-molhiv",
     "python-packages",
@@ -60,7 +62,7 @@ def parts():
     for kind in KINDS:
         for name, entry in entries(kind).items():
             marks = []
-            if kind == "datasets" and name in LARGE:
+            if kind in {"datasets", "interactions"} and name in LARGE:
                 marks.append(pytest.mark.slow)
             if kind in {"datasets", "interactions"} and not entry.embedded:
                 marks.append(pytest.mark.real_data)
@@ -918,5 +920,5 @@ def test_check_reads_a_users_module(name, tmp_path, monkeypatch):
 
 
 def test_a_graph_is_no_part():
-    with pytest.raises(RequestError, match="is a Data; there are contracts for: method, augmenter"):
+    with pytest.raises(RequestError, match="is a Data; there are contracts for: method, recommender, augmenter"):
         check("torch_geometric.data:Data")

@@ -117,8 +117,8 @@ def test_a_record_of_another_content_does_not_count_as_done(tmp_path, monkeypatc
     store = Store(tmp_path)
     store.append(record(run, content="bbbb"))
     graph = Data(x=torch.ones(2, 1), edge_index=torch.tensor([[0, 1], [1, 0]]))
-    monkeypatch.setattr("graphcl.bench.runner.open_dataset", lambda name: (None, copy.copy(graph), {}))
-    monkeypatch.setattr("graphcl.bench.runner.fingerprint", lambda graphs: "aaaa")
+    monkeypatch.setattr("graphcl.bench.run.open_dataset", lambda name: (None, copy.copy(graph), {}))
+    monkeypatch.setattr("graphcl.bench.run.fingerprint", lambda graphs: "aaaa")
     assert pending([run], store) == [run]
     store.append(record(run, content="aaaa"))
     assert pending([run], store) == []

@@ -182,6 +182,7 @@ def test_graphs_and_interactions_are_two_suites(tmp_path):
         find_suite(str(toml)).runs()
 
 
+@pytest.mark.slow
 def test_several_processes_agree_with_one(tmp_path):
     runs = [
         request(name, "planted-factors", changes=SHORT if name == "mf-bpr" else None) for name in ("mf-bpr", "ease")
