@@ -31,6 +31,7 @@ CUTOFFS = (5, 10, 20, 50)
 _STEPS = 65535
 """Values of single users are kept in so many steps from 0 to 1: two bytes each."""
 
+_CLOSED = "no epochs: fitted to train with the settings of the run; validation is not consulted; "
 _RULES = {
     True: f"the epoch with the first best {SELECTED_BY} on validation, of those looked at; test ranked once, "
     "afterwards; what was seen in train and validation is in no list",
@@ -96,7 +97,7 @@ class RankingRun(Run):
             )
         if preset is not None and preset not in recipe_class.presets:
             raise UnknownNameError(f"preset of {method}", preset, recipe_class.presets)
-        recipe = recipe_class.preset(preset or dataset, changes)
+        recipe = recipe_class.preset(preset or dataset, changes).pinned()
         if isinstance(recipe, EmbeddingRecommender):
             recipe.plan.torch_device()
         wanted = split or spec.default_split
@@ -173,7 +174,7 @@ class RankingRun(Run):
             },
             "selection": {
                 "protocol": "honest",
-                "rule": _RULES[looking],
+                "rule": _rule(looking, selected.epoch),
                 "legacy": False,
                 "probe": {"probe": "full-ranking"},
                 **({"epoch": selected.epoch} if selected.epoch is not None else {}),
@@ -223,6 +224,13 @@ def spec_of(dataset: str) -> DatasetSpec | InteractionSpec:
     return find_interactions(dataset) if is_ranking(dataset) else find_dataset(dataset)
 
 
+def _rule(looking: bool, epoch: int | None) -> str:
+    if epoch is None:
+        seen = "train and validation" if looking else "train"
+        return f"{_CLOSED}test ranked once; what was seen in {seen} is in no list"
+    return _RULES[looking]
+
+
 def _described(spec: InteractionSpec, split: InteractionSplit) -> Record:
     whole = split.whole
     return {
@@ -234,6 +242,9 @@ def _described(spec: InteractionSpec, split: InteractionSplit) -> Record:
             "train": len(split.train),
             "val": len(split.val),
             "test": len(split.test),
+            # ranked from nothing but their start, and in every mean
+            "cold test users": int(((split.train.user_degrees == 0) & (split.test.user_degrees > 0)).sum()),
+            "cold test items": int(((split.train.item_degrees == 0) & (split.test.item_degrees > 0)).sum()),
         },
     }
 

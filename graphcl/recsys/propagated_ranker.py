@@ -42,7 +42,7 @@ def contrast_rows(a: Tensor, b: Tensor, groups: Sequence[Tensor], temperature: f
     .. math:: L = \sum_{G} -\frac{1}{|G|} \sum_{v \in G}
         \ln \frac{e^{\cos(a_v, b_v)/\tau}}{\sum_{w \in G} e^{\cos(a_v, b_w)/\tau}}
 
-    averaged over both directions.
+    averaged over both directions. A node whose vector is zero in one of the views has no direction, and is left out.
 
     Args:
         a: ``[N, D]``.
@@ -52,11 +52,19 @@ def contrast_rows(a: Tensor, b: Tensor, groups: Sequence[Tensor], temperature: f
 
     Reference:
         Yu et al., Are graph augmentations necessary? Simple graph contrastive learning for recommendation, SIGIR 2022,
-        equation 4, with the nodes of a batch as in the authors' code.
+        equation 4, among the nodes of a batch as in the authors' code; that looks from the first view at the second
+        alone, and this both ways.
 
     Example:
         >>> rows = torch.eye(4)
         >>> round(contrast_rows(rows, rows, [torch.tensor([0, 1]), torch.tensor([2, 3])], 1.0).item(), 4)
         0.6265
     """
-    return torch.stack([info_nce(a[rows], b[rows], temperature, intra_view=False) for rows in groups]).sum()
+    terms = [a.sum() * 0]
+    for rows in groups:
+        one, two = a[rows], b[rows]
+        there = one.detach().any(1) & two.detach().any(1)
+        if bool(there.any()):
+            kept = (one, two) if bool(there.all()) else (one[there], two[there])
+            terms.append(info_nce(*kept, temperature, intra_view=False))
+    return torch.stack(terms).sum()

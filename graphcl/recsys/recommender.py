@@ -69,6 +69,10 @@ class Recommender(Config, ABC):
         """The settings made for a data set (the defaults where there are none), with changes merged in."""
         return updated(updated(cls(), cls.presets.get(dataset, {})), changes or {})
 
+    def pinned(self) -> Self:
+        """The same, with what lies outside of the settings (a file, a checkpoint) noted in them by content."""
+        return self
+
     @abstractmethod
     def fit(self, train: Interactions, seed: int = 0) -> Scorer:
         """Learn from all of these interactions.
@@ -132,8 +136,12 @@ class Ranker(Method):
         terms = {"rank": nn.functional.softplus(-gap).mean()}
         if self.penalty:
             rows = torch.cat([batch.user, batch.positive + self.num_users, other + self.num_users])
-            terms["penalty"] = self.penalty / 2 * self.table[rows].square().sum() / batch.user.numel()
+            terms["penalty"] = self.penalty_of(rows, batch.user.numel())
         return terms
+
+    def penalty_of(self, rows: Tensor, pairs: int) -> Tensor:
+        """The weighted half of the squared length of some learnt vectors, by pair of the batch."""
+        return self.penalty / 2 * self.table[rows].square().sum() / pairs
 
     def both(self, batch: Data) -> tuple[Tensor, Tensor]:
         """The users of a batch and the items that they have, each once: rows of the vectors."""
@@ -189,6 +197,11 @@ class EmbeddingRecommender(Recommender):
     looks: Size = 10
     plan: Plan = Plan(epochs=500, lr=1e-3, batch_size=2048)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.plan.patience is not None:
+            raise RequestError("plan.patience watches the training loss; recommenders stop by validation: set `looks`")
+
     @abstractmethod
     def assemble(self, seen: Interactions) -> Ranker:
         """The model; called with the global random state lent."""
@@ -204,16 +217,17 @@ class EmbeddingRecommender(Recommender):
             DataError: nothing to learn from, or something that the recommender needs is not there.
             RequestError: the plan asks for a device that is not there.
         """
-        if self.plan.patience is not None:
-            raise RequestError("plan.patience watches the training loss; recommenders stop by validation: set `looks`")
         if self.reads_text and train_on.item_text is None:
-            raise DataError(f"{type(self).__name__} reads what is said about items, and these have no item_text")
+            raise DataError(
+                f"{type(self).__name__} reads what is said about items, and these have no item_text; give it to "
+                "`Interactions`, or put the file of the items beside that of the pairs"
+            )
         seeds = Seeds(seed)
         batches = Triples(
             train_on, self.plan.batch_size or len(train_on), seeds.torch("batches"), self.negatives, self.candidates
         )
         with Stream(seeds.torch("build")):
-            model = self.assemble(train_on)
+            model = self.assemble(train_on).to(self.plan.torch_device())
         return RankerTraining(model, train(model, batches, self.plan, seeds.torch("train")), len(batches))
 
     def fit(self, train: Interactions, seed: int = 0) -> Embedded:

@@ -28,7 +28,8 @@ class NegativeSampler:
 
     Args:
         seen: what was seen.
-        power: an unseen item is drawn in proportion to its degree to this power; 0 is uniform.
+        power: an unseen item is drawn in proportion to its degree to this power, one that nobody has like one that a
+            single user has; 0 is uniform.
 
     Raises:
         DataError: somebody has seen everything, when a negative is asked for.

@@ -13,7 +13,15 @@ from torch_geometric.data import Data
 
 from graphcl.data.interactions import Interactions
 from graphcl.errors import DataError, RequestError
-from graphcl.recsys import BipartiteOperator, NegativeSampler, Triples, combined, mean_of_layers, same_orthant_noise
+from graphcl.recsys import (
+    BipartiteOperator,
+    NegativeSampler,
+    Triples,
+    combined,
+    contrast_rows,
+    mean_of_layers,
+    same_orthant_noise,
+)
 from graphcl.recsys.methods import DirectAu, Hccf, LightGcl, LightGcn, MfBpr, Ncl, RlmRec, Sgl, SimGcl, XSimGcl
 from graphcl.recsys.methods.sgl import _without_edges, _without_nodes
 
@@ -323,6 +331,32 @@ def test_direct_au_by_loops():
     found = terms(model, batch)
     assert found["alignment"] == pytest.approx(sum(near) / len(near), rel=1e-6)
     assert found["uniformity"] == pytest.approx(0.7 * spread, rel=1e-6)
+
+
+def test_a_batch_of_one_pair_is_no_trouble():
+    model = model_of(DirectAu(dim=3), some())
+    one = Data(user=torch.tensor([0]), positive=torch.tensor([1]), negative=torch.tensor([[0]]))
+    assert terms(model, one)["uniformity"] == 0.0
+
+
+def test_nodes_without_a_direction_are_left_out():
+    x = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.5, 1.0], [0.0, 2.0]])
+    rows = [torch.tensor([0, 1, 2]), torch.tensor([3]), torch.tensor([1])]
+    whole = contrast_rows(x, x, rows, 0.5)
+    assert torch.equal(whole, contrast_rows(x, x, [torch.tensor([0, 2]), torch.tensor([3])], 0.5))
+    model = model_of(Hccf(dim=3, hyperedges=2, dropout=0.9), some())
+    assert all(map(math.isfinite, terms(model, batch_of(some())).values()))
+
+
+@pytest.mark.parametrize("recipe", [LightGcl(dim=3), RlmRec(dim=3, text="bag-of-words", source={"least": 1})], ids=str)
+def test_the_default_precision_is_followed(recipe):
+    torch.set_default_dtype(torch.float64)
+    try:
+        training = recipe.replace(plan=recipe.plan.replace(epochs=1)).start(some(text=True))
+        assert training.scorer().users.dtype == torch.float64
+        assert next(training.steps).n == 1
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_light_gcl_by_loops():

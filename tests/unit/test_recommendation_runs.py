@@ -28,6 +28,7 @@ def test_a_record_says_what_was_ranked_and_how():
     assert record["split"]["digest"] == split.digest
     assert record["dataset"]["counts"] == {
         "users": 600, "items": 400, "train": len(split.train), "val": len(split.val), "test": len(split.test),
+        "cold test users": 0, "cold test items": int(((split.train.item_degrees == 0) & (split.test.item_degrees > 0)).sum()),
     }  # fmt: skip
     assert record["metric"] == "ndcg@20"
     assert {
@@ -124,6 +125,13 @@ def test_a_diverged_training_is_a_failed_run():
         ("lightgcn", "planted-factors", {"protocol": "legacy"}, "under the honest protocol alone"),
         ("lightgcn", "planted-factors", {"seed": -1}, "seed = -1: input should be 0 or more"),
         ("rlm-rec", "planted-factors", {}, "rlm-rec reads what is said about items, and planted-factors says nothing"),
+        ("direct-au", "planted-factors", {"changes": {"negatives": "hard"}}, "DirectAu looks at no negatives"),
+        (
+            "lightgcn",
+            "planted-factors",
+            {"changes": {"plan": {"patience": 3}}},
+            "recommenders stop by validation: set `looks`",
+        ),
         ("xsimgcl", "planted-factors", {"changes": {"contrasted": 9}}, "XSimGcl.contrasted = 9: there are 3 layers"),
     ],
 )
@@ -140,6 +148,7 @@ def test_what_makes_no_sense_is_refused_before_any_work(method, dataset, options
         ("lightgcn", "planted-factors", {"split": "given"}),
         ("lightgcn", "planted-factors", {"preset": "nowhere"}),
         ("lightgcn", "planted-factors", {"changes": {"layer": 3}}),
+        ("rlm-rec", "python-imports", {"changes": {"text": "lsaa"}}),
     ],
 )
 def test_names_that_are_not_known_are_refused(method, dataset, options):
@@ -151,6 +160,26 @@ def test_text_is_asked_for_only_where_it_is_read():
     assert request("rlm-rec", "python-imports").method == "rlm-rec"
     assert RlmRec.reads_text
     assert not LightGcn.reads_text
+
+
+def test_texts_from_a_file_are_part_of_what_a_run_is(tmp_path):
+    ids = [str(name) for name in load_interactions("python-imports").train.item_ids]
+    path, made = tmp_path / "said.npz", []
+    for seed in (0, 1):
+        rows = np.random.default_rng(seed).normal(size=(len(ids), 4)).astype("float32")
+        order = np.random.default_rng(2).permutation(len(ids))
+        np.savez(path, emb=rows[order], node=np.array(ids)[order])
+        changes = {"text": str(path), "source": {"key": "emb", "ids": "node"}, "plan": {"epochs": 1}, "dim": 4}
+        made.append(request("rlm-rec", "python-imports", changes=changes))
+    assert made[0].id != made[1].id
+    record = execute(made[1])
+    assert record["status"] == "ok", record
+
+
+def test_baselines_do_not_claim_to_be_selected():
+    assert "validation is not consulted" in execute(request("ease", "planted-factors"))["selection"]["rule"]
+    trained = execute(request("mf-bpr", "planted-factors", changes=SHORT))["selection"]["rule"]
+    assert "first best ndcg@20 on validation" in trained
 
 
 def test_a_suite_of_interactions_has_the_baselines_and_resumes(tmp_path):

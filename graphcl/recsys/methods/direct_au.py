@@ -1,8 +1,9 @@
 """DirectAU: no negatives; a user near its items, users spread out, items spread out."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+import annotated_types as at
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -10,6 +11,7 @@ from torch_geometric.data import Data
 
 from graphcl.config import NonNegative
 from graphcl.data.interactions import Interactions
+from graphcl.errors import RequestError
 from graphcl.methods.recipe import Paper
 from graphcl.objectives.hypersphere import alignment, uniformity
 from graphcl.plan import Plan
@@ -21,14 +23,18 @@ __all__ = ["DirectAu"]
 
 class _DirectAu(PropagatedRanker):
     def __init__(self, seen: Interactions, recipe: "DirectAu") -> None:
-        super().__init__(seen, recipe.dim, 0.0, recipe.layers, recipe.plan)
+        super().__init__(seen, recipe.dim, recipe.penalty, recipe.layers, recipe.plan)
         self.weight = recipe.weight
 
     def loss(self, batch: Data, generator: torch.Generator, part: str = "model") -> dict[str, Tensor]:
         x = self.vectors()
         user, item = (normalize(x[rows]) for rows in (batch.user, batch.positive + self.num_users))
-        spread = (uniformity(user) + uniformity(item)) / 2
-        return {"alignment": alignment(user, item), "uniformity": self.weight * spread}
+        # a single pair has nobody to keep away from
+        spread = (uniformity(user) + uniformity(item)) / 2 if len(user) > 1 else user.sum() * 0
+        terms = {"alignment": alignment(user, item), "uniformity": self.weight * spread}
+        if self.penalty:
+            terms["penalty"] = self.penalty_of(torch.cat([batch.user, batch.positive + self.num_users]), len(user))
+        return terms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +51,9 @@ class DirectAu(EmbeddingRecommender):
     Args:
         weight: :math:`\gamma`.
         layers: hops; 0 is matrix factorisation, as in the paper's tables.
+
+    Raises:
+        RequestError: something is said about negatives.
 
     Reference:
         Wang et al., Towards representation alignment and uniformity in collaborative filtering, KDD 2022, equations 5
@@ -63,9 +72,14 @@ class DirectAu(EmbeddingRecommender):
     )
 
     weight: NonNegative = 1.0
-    layers: int = 0
+    layers: Annotated[int, at.Ge(0)] = 0
     penalty: NonNegative = 0.0
     plan: Plan = Plan(epochs=300, lr=1e-3, weight_decay=1e-6, batch_size=1024)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.negatives, self.candidates) != ("uniform", 8):
+            raise RequestError("DirectAu looks at no negatives; leave negatives and candidates out")
 
     def assemble(self, seen: Interactions) -> Ranker:
         """Tables, with or without propagation."""

@@ -72,8 +72,10 @@ class Hccf(EmbeddingRecommender):
     .. math:: Z_k = \sigma(\hat A X_{k-1}), \qquad \Gamma_k = \sigma(H\, \sigma(H^\top X_{k-1})), \quad H = E W, \qquad
         X_k = Z_k + \Gamma_k, \qquad x = \sum_{k=0}^{L} X_k
 
-    with InfoNCE between :math:`Z_k` and :math:`\Gamma_k`, users among users and items among items of a batch; the
-    gradient flows into :math:`\Gamma_k` alone, as in the authors' code.
+    with InfoNCE between :math:`Z_k` and :math:`\Gamma_k`, users among users and items among items of a batch (the
+    paper: among all); the gradient flows into :math:`\Gamma_k` alone, as in the authors' code. That code drops edges of
+    the interactions as well, and penalises the weights of the hyperedges; here memberships are dropped and the vectors
+    penalised.
 
     Args:
         layers: hops.
@@ -100,7 +102,7 @@ class Hccf(EmbeddingRecommender):
 
     layers: Size = 2
     hyperedges: Size = 128
-    slope: NonNegative = 0.5
+    slope: Positive = 0.5
     dropout: BelowOne = 0.5
     weight: NonNegative = 1e-2
     temperature: Positive = 0.1

@@ -69,7 +69,8 @@ def _strongest(seen: Interactions, rank: int) -> tuple[Tensor, Tensor]:
         return torch.zeros(seen.num_users, 1), torch.zeros(seen.num_items, 1)
     u, s, vt = svds(normal, k=q, v0=np.ones(min(normal.shape)), solver="arpack")
     root = np.sqrt(s)
-    return torch.from_numpy((u * root).copy()).float(), torch.from_numpy((vt.T * root).copy()).float()
+    own = torch.get_default_dtype()
+    return torch.from_numpy((u * root).copy()).to(own), torch.from_numpy((vt.T * root).copy()).to(own)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ class _RlmRec(PropagatedRanker):
     def __init__(self, seen: Interactions, recipe: "RlmRec") -> None:
         super().__init__(seen, recipe.dim, recipe.penalty, recipe.layers, recipe.plan)
         self.recipe = recipe
-        said = _said(seen, FeatureSet.of(recipe.text, recipe.source))
+        said = _said(seen, recipe.sources())
         self.there = (said.abs().sum(1) > 0).to(self.device)
         self.said = said.to(self.device)
         self.project = MLP(said.size(1), (said.size(1) + recipe.dim) // 2, recipe.dim, "elu")
@@ -48,8 +48,10 @@ def _said(seen: Interactions, source: FeatureSet) -> Tensor:
     """The vector of each item's text, and for each user the mean of those of the items; users first, zeros for none."""
     assert seen.item_text is not None  # refused by `EmbeddingRecommender.start`
     graph = Data(text=list(seen.item_text), edge_index=torch.empty(2, 0, dtype=torch.long), num_nodes=seen.num_items)
-    items = normalize(source(graph).float())
-    users = torch.zeros(seen.num_users, items.size(1)).index_add_(0, seen.users, items[seen.items])
+    if seen.item_ids is not None:
+        graph.node_ids = seen.item_ids.tolist()
+    items = normalize(source(graph).to(torch.get_default_dtype()))
+    users = items.new_zeros(seen.num_users, items.size(1)).index_add_(0, seen.users, items[seen.items])
     return torch.cat([normalize(users), items])
 
 
@@ -60,7 +62,9 @@ class RlmRec(EmbeddingRecommender):
     .. math:: L = L_{\mathrm{BPR}} + \lambda_t L_{\mathrm{InfoNCE}}\big(x_v, \mathrm{MLP}(s_v)\big)
 
     The paper's profiles of users are written by a language model; here a user's text vector is the mean of those of the
-    items that the user has. Profiles of any make come in through ``text`` as a file of features.
+    items that the user has. Profiles of items of any make come in through ``text`` as a file of features, its rows by
+    the ids of the items. The nodes of a batch are told from each other; the authors' code adds the drawn items and
+    looks at all users.
 
     Args:
         layers: hops.
@@ -71,6 +75,7 @@ class RlmRec(EmbeddingRecommender):
 
     Raises:
         DataError: nothing is said about the items.
+        UnknownNameError: a source or setting that is not known.
 
     Reference:
         Ren et al., Representation learning with large language models for recommendation, WWW 2024, equations 6 to 10.
@@ -95,8 +100,28 @@ class RlmRec(EmbeddingRecommender):
     temperature: Positive = 0.2
     plan: Plan = Plan(epochs=300, lr=1e-3, batch_size=2048)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.sources()
+
     def __hash__(self) -> int:
         return hash(repr(self))
+
+    def sources(self) -> FeatureSet:
+        """What makes vectors of the texts."""
+        return FeatureSet.of(self.text, self.source)
+
+    def pinned(self) -> Self:
+        """With the content of files and checkpoints noted in ``source``."""
+        made = self.sources()
+        names = [name.strip() for name in self.text.split("+")]
+        told = {
+            name: {key: value for key, value in part.items() if key not in {"name", "path"}}
+            for name, part in zip(names, made.sources, strict=True)
+        }
+        # settings of a single source may have stood beside the name of it
+        kept = {key: (self.source or {})[key] for key in ("spread", "principal") if key in (self.source or {})}
+        return self.replace(source={**kept, **told})
 
     def assemble(self, seen: Interactions) -> Ranker:
         """LightGCN's tables, and a projection of the texts."""

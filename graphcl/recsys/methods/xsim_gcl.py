@@ -55,7 +55,9 @@ class XSimGcl(EmbeddingRecommender):
 
     Reference:
         Yu et al., XSimGCL: towards extremely simple graph contrastive learning for recommendation, TKDE 2023,
-        equations 8 to 10; settings of the authors' code.
+        equations 8 to 10; weight, noise, layer and temperature of the authors' code for Yelp2018. Its penalty is the
+        length of the propagated vectors of a batch; here it is half the squared length of the learnt ones, as in
+        LightGCN.
 
     Example:
         >>> XSimGcl().contrasted
