@@ -35,6 +35,8 @@ PEERS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     # what PyG's approximate GDC asks for; the rest comes from the environment that measures
     "numba": (("--no-deps", "numba", "llvmlite"),),
+    # what Cornac's LightGCN runs on: the last version that runs on any torch
+    "dgl": (("--no-deps", "dgl==1.1.3", "psutil"),),
 }
 """By name, what pip is asked for, call after call."""
 
