@@ -193,17 +193,13 @@ def show(
             break
     else:
         raise UnknownNameError("part", name, [entry for kind in KINDS for entry in entries(kind)])
-    if isinstance(entry, DatasetSpec):
+    if isinstance(entry, DatasetSpec | InteractionSpec):
         sys.stdout.write(card(name))
-        return
-    if isinstance(entry, InteractionSpec):
-        _out.print(f"[bold]{entry.title}[/bold]\n\n{entry.note}", highlight=False)
-        _print_rows([{"fact": key, "value": value} for key, value in _facts(entry).items()], as_json=False)
         return
     # modules are no configs: what they are made of is what they take
     defaults = encode(entry()) if issubclass(entry, Config) else _signature(entry)
     about: dict[str, Any] = {"name": name, "kind": KINDS[kind].singular, "parameters": defaults}
-    if issubclass(entry, Recipe):
+    if issubclass(entry, Recipe | Recommender):
         about["presets"] = {key: dict(value) for key, value in entry.presets.items()}
         about["paper"] = dataclasses.asdict(entry.paper) if entry.paper else None
         about["published"] = [plain_figure(figure) for figure in published_figures() if figure.method == name]
@@ -235,13 +231,6 @@ def show(
         _print_section(report.rows_of(name) if report else None, none)
         if report:
             _out.print(f"Records: {where}", highlight=False)
-
-
-def _facts(spec: InteractionSpec) -> dict[str, Any]:
-    counts = {} if spec.counts is None else dataclasses.asdict(spec.counts)
-    told = {"fingerprint": spec.content, "licence": spec.licence, "citation": spec.citation, "source": spec.source}
-    traps = {f"trap {number}": trap for number, trap in enumerate(spec.traps, 1)}
-    return {**counts, **told, "splits": ", ".join(spec.splits), **traps}
 
 
 def _print_section(section: Section | None, otherwise: str) -> None:

@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
@@ -25,8 +25,10 @@ __all__ = ["Comparison", "Fidelity", "Miss", "Verdict", "compare_with_published"
 
 TOLERANCE = 1.0
 """Points by which a mean may differ from a published one that has no larger standard deviation."""
+SHARE = 0.03
+"""Of a figure of a ranking, by which ours may differ: points mean other things from one to the next."""
 SEEDS = 5
-"""Seeds that a cell needs before it counts."""
+"""Seeds that a cell needs before it counts; of rankings one is enough: what is in print has one, on one split."""
 
 _BY = ("authors", "others")
 
@@ -84,6 +86,11 @@ class Comparison:
         return self.theirs.nearness(self.column) is not None
 
     @property
+    def ranking(self) -> bool:
+        """Whether it is a ranking that was measured."""
+        return self.theirs.probe == "ranking"
+
+    @property
     def within_a_point(self) -> bool:
         """Whether the difference is at most one point."""
         # half of the last printed digit is not a difference
@@ -91,7 +98,12 @@ class Comparison:
 
     @property
     def within(self) -> bool:
-        """Whether the difference is at most one point, or at most their standard deviation where that is larger."""
+        """Whether the difference is at most one point, or at most their standard deviation where that is larger.
+
+        Of a ranking: at most `SHARE` of their figure.
+        """
+        if self.ranking:
+            return abs(self.difference) <= SHARE * self.theirs.mean + 1e-9
         return self.within_a_point or abs(self.difference) <= (self.theirs.std or 0.0) + 1e-9
 
     @property
@@ -152,7 +164,7 @@ class Verdict:
         if " (" in self.nearest.column.probe:
             return "probe settings of ours"
         seeds = len(self.nearest.ours.values)
-        if seeds < SEEDS:
+        if seeds < SEEDS and not self.nearest.ranking:
             return f"{seeds} seed{'s' if seeds != 1 else ''}"
         return ""
 
@@ -205,7 +217,13 @@ class Fidelity:
         counted = [verdict for verdict in self.verdicts if not verdict.barred]
         lines = []
         for by, whom in (("authors", "the authors' figures"), ("others", "re-runs by others, authors printing none")):
-            judged = [verdict.nearest for verdict in counted if verdict.by == by]
+            mine = [verdict.nearest for verdict in counted if verdict.by == by]
+            judged, ranked = ([one for one in mine if one.ranking is kind] for kind in (False, True))
+            if ranked:
+                lines.append(
+                    f"{sum(one.within for one in ranked)} of {len(ranked)} rankings within {100 * SHARE:.0f} % of "
+                    f"{whom}."
+                )
             if judged:
                 lines.append(
                     f"{sum(one.within for one in judged)} of {len(judged)} cells within {TOLERANCE:.0f} point or the "
@@ -266,8 +284,8 @@ class Fidelity:
             "source (`graphcl show METHOD` has the details). The authors' figures judge, or all re-runs where the "
             "authors print none; difference, inside and within are those to the one that is met, or nearest. Inside: "
             "the 95 % interval of the difference contains 0 (Welch where they print a deviation and the number of "
-            f"runs, else their mean is taken as exact). Within: at most {TOLERANCE:.0f} point, or their deviation; in "
-            "parentheses why a cell does not count.",
+            f"runs, else their mean is taken as exact). Within: at most {TOLERANCE:.0f} point, or their deviation (of "
+            f"rankings: at most {100 * SHARE:.0f} % of their figure); in parentheses why a cell does not count.",
         ]
         head = ("method", "cell", "ours", "seeds", "authors", "re-runs", "difference", "inside", "within")
         return Section("Beside published numbers", head, tuple(rows), tuple(notes))
@@ -348,7 +366,8 @@ def compare_with_published(
             continue
         about = [figure for figure in known if (figure.method, figure.dataset) == (method_of(row), column.dataset)]
         fitting = [figure for figure in about if figure.fits(column)]
-        seen.update(fitting)
+        # a figure of another metric was run, and is not looked at
+        seen.update(figure for figure in about if figure.fits(replace(column, metric=figure.metric or column.metric)))
         comparisons += [Comparison(row, column, cell, figure) for figure in fitting]
         if about and not fitting:
             elsewhere.append((row, column, tuple(about)))

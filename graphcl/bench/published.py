@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import annotated_types as at
 
+from graphcl.bench.ranking import is_ranking
 from graphcl.bench.report import Column
 from graphcl.bench.section import Section
 from graphcl.config import Config, NonNegative, Size, decode
+from graphcl.data.interaction_loading import find_interactions
 from graphcl.data.loading import find_dataset, split_names
 from graphcl.data.splits import is_random
 from graphcl.errors import RequestError, UnknownNameError
@@ -26,13 +28,14 @@ __all__ = [
     "read_figures",
 ]
 
-ProbeKind: TypeAlias = Literal["linear", "early-stopped", "svm", "svm-rbf"]
+ProbeKind: TypeAlias = Literal["linear", "early-stopped", "svm", "svm-rbf", "ranking"]
 
 _PROBES = {
     "linear": ("logistic", "early-stopped"),
     "early-stopped": ("early-stopped", "logistic"),
     "svm": ("svm",),
     "svm-rbf": ("svm-rbf",),
+    "ranking": ("full-ranking",),
 }
 """Our probes that do what a kind of probe in print does, the one that does it best first."""
 
@@ -63,7 +66,8 @@ class Source(Config):
 class _Printed(Config):
     """One printed table.
 
-    ``figures`` maps method and data set to a mean in %, or to mean and standard deviation. ``runs`` is the number of
+    ``figures`` maps method and data set to a mean in %, or to mean and standard deviation. ``metric`` is named where it
+    is not the data set's, and always of rankings. ``runs`` is the number of
     runs of the rows that the source measured itself. ``quoted`` rows are those of the methods' own authors, taken over;
     with ``rerun`` not even the rows of ``Source.own`` were measured by the authors.
     """
@@ -71,6 +75,7 @@ class _Printed(Config):
     table: str
     probe: ProbeKind
     figures: Mapping[Name, Mapping[Name, Percent | tuple[Percent, NonNegative]]]
+    metric: str = ""
     split: str = ""
     protocol: Literal["honest", "legacy"] = "honest"
     runs: Size | None = None
@@ -93,13 +98,14 @@ class PublishedFigure:
         runs: number of runs, as far as printed where it was measured.
         protocol: ``legacy`` where the score was selected on test.
         probe: kind of probe: ``linear``, ``early-stopped`` (a linear layer trained by Adam), ``svm``, ``svm-rbf``;
-            ``own`` for a supervised model.
+            ``ranking`` of all items; ``own`` for a supervised model.
         by: who measured it: the ``authors`` of the method, or ``others``.
         read: ``paper``, ``repository`` or ``second-hand``.
         source: where it stands.
         table: where in it.
         comparable: whether a record of ours may be set beside it at all.
         note: what one must know of it.
+        metric: what was measured, such as ``ndcg@20``; ``""`` for the metric of the data set.
     """
 
     method: str
@@ -116,6 +122,7 @@ class PublishedFigure:
     table: str
     comparable: bool
     note: str
+    metric: str = ""
 
     @property
     def score(self) -> str:
@@ -140,7 +147,7 @@ class PublishedFigure:
         return (
             self.comparable
             and (self.dataset, self.protocol) == (column.dataset, column.protocol)
-            and column.metric == find_dataset(self.dataset).metric
+            and column.metric == (self.metric or find_dataset(self.dataset).metric)
             and re.fullmatch(re.escape(self.split) + r"(x[1-9]\d?)?", column.split) is not None
         )
 
@@ -189,6 +196,11 @@ def read_figures(text: str, origin: str) -> Iterator[PublishedFigure]:
     for printed in tables:
         if printed.comparable and not printed.split:
             raise RequestError(f"{origin}, {printed.table}: without a split nothing can be compared; name it")
+        if (printed.probe == "ranking") != bool(re.fullmatch(r"[a-z]+@[1-9]\d*", printed.metric)):
+            raise RequestError(
+                f"{origin}, {printed.table}: metric = '{printed.metric}' with probe = '{printed.probe}'; rankings have "
+                "a metric such as ndcg@20, and nothing else has"
+            )
         for method, scores in printed.figures.items():
             for dataset, score in scores.items():
                 _check_split(dataset, printed.split, origin)
@@ -209,13 +221,19 @@ def read_figures(text: str, origin: str) -> Iterator[PublishedFigure]:
                     table=printed.table,
                     comparable=printed.comparable,
                     note=printed.note,
+                    metric=printed.metric,
                 )
 
 
 def _check_split(dataset: str, split: str, origin: str) -> None:
+    what = f"split of {dataset} in {origin}"
+    if is_ranking(dataset):
+        if split and split not in find_interactions(dataset).splits:
+            raise UnknownNameError(what, split, find_interactions(dataset).splits)
+        return
     spec = find_dataset(dataset)
     if split and split not in spec.splits and not is_random(split):
-        raise UnknownNameError(f"split of {dataset} in {origin}", split, split_names(spec))
+        raise UnknownNameError(what, split, split_names(spec))
 
 
 def published_section(method: str) -> Section | None:
@@ -223,7 +241,7 @@ def published_section(method: str) -> Section | None:
     rows = tuple(
         (
             figure.dataset,
-            figure.split or "not known",
+            " · ".join([figure.split or "not known", *filter(None, [figure.metric])]),
             figure.score,
             str(figure.runs or "–"),
             figure.origin,

@@ -7,8 +7,11 @@ card is never the outcome of somebody's machine; a test compares the folder with
 import sys
 from pathlib import Path
 
+from graphcl.catalogue import entries
+from graphcl.data.interaction_spec import InteractionSpec
 from graphcl.data.loading import all_datasets, find_dataset, split_names
 from graphcl.data.spec import DatasetSpec, Layout, RawFile
+from graphcl.errors import UnknownNameError
 
 __all__ = ["card", "index", "write_cards"]
 
@@ -16,7 +19,7 @@ _MARK = "<!-- written by `python -m graphcl.data.cards datasets`: change the spe
 
 
 def card(name: str, homophily: float | None = None) -> str:
-    """The card of one data set.
+    """The card of one data set, be it graphs or interactions.
 
     Args:
         name: catalogue name.
@@ -32,6 +35,11 @@ def card(name: str, homophily: float | None = None) -> str:
         >>> card("cora").splitlines()[2]
         '# Cora'
     """
+    interactions = entries("interactions")
+    if name in interactions:
+        return _interactions_card(interactions[name])
+    if name not in all_datasets():
+        raise UnknownNameError("data set", name, [*all_datasets(), *interactions])
     spec = find_dataset(name)
     facts = {
         "name": f"`{spec.name}`",
@@ -48,18 +56,44 @@ def card(name: str, homophily: float | None = None) -> str:
     }
     if homophily is not None:
         facts["homophily"] = f"{homophily:.3f}"
+    return _written(spec.title, facts, _splits(spec), spec.traps, _files(spec))
+
+
+def _interactions_card(spec: InteractionSpec) -> str:
+    facts = {
+        "name": f"`{spec.name}`",
+        "what": spec.note,
+        "level": spec.level,
+        **({"text": "each item says something"} if spec.text else {}),
+        **({"times": "each pair has one"} if spec.timed else {}),
+        "sizes": _pairs(spec),
+        "fingerprint": f"`{spec.content}`" if spec.content else _unread(spec),
+        "score": "ranking of all items",
+        "licence": spec.licence,
+        "citation": spec.citation,
+        "source": _link(spec.source),
+    }
+    splits = []
+    for name in spec.splits:
+        kind = {"given": "published test part, validation drawn by the seed", "given-full": "published"}
+        splits.append(f"* `{name}`: {kind.get(name, 'drawn by the seed')}{_default(name, spec.default_split)}")
+    files = "\n\n".join(_layout(layout, number) for number, layout in enumerate(spec.layouts, 1))
+    return _written(spec.title, facts, "\n".join(splits), spec.traps, files)
+
+
+def _written(title: str, facts: dict[str, str], splits: str, traps: tuple[str, ...], files: str) -> str:
     table = "\n".join(f"| {what} | {fact} |" for what, fact in facts.items())
     sections = [
-        f"{_MARK}\n\n# {spec.title}\n\n| | |\n|---|---|\n{table}",
-        f"## Splits\n\n{_splits(spec)}",
-        "## Known flaws\n\n" + ("\n".join(f"* {trap}" for trap in spec.traps) or "None on record."),
-        f"## Files\n\n{_files(spec)}",
+        f"{_MARK}\n\n# {title}\n\n| | |\n|---|---|\n{table}",
+        f"## Splits\n\n{splits}",
+        "## Known flaws\n\n" + ("\n".join(f"* {trap}" for trap in traps) or "None on record."),
+        f"## Files\n\n{files}",
     ]
     return "\n\n".join(sections) + "\n"
 
 
 def index() -> str:
-    """The table of all data sets, with links to their cards."""
+    """The tables of all data sets, with links to their cards."""
     head = "| data set | level | nodes | edges | features | classes | graphs | default split | fingerprint |"
     rows = []
     for spec in all_datasets().values():
@@ -76,7 +110,26 @@ def index() -> str:
         "edges, labels and which features are non-zero. Where it says *not yet read*, the sizes are those "
         "that others publish."
     )
-    return "\n".join([_MARK, "", "# Data sets", "", about, "", head, "|" + "---|" * 9, *rows]) + "\n"
+    graphs = [head, "|" + "---|" * 9, *rows]
+    return "\n".join([_MARK, "", "# Data sets", "", about, "", *graphs, "", *_interactions_index()]) + "\n"
+
+
+def _interactions_index() -> list[str]:
+    rows = []
+    for spec in entries("interactions").values():
+        sizes = ["depends"] * 4
+        if (counts := spec.counts) is not None:
+            test = "drawn" if counts.test is None else f"{counts.test:,}"
+            sizes = [f"{counts.users:,}", f"{counts.items:,}", f"{counts.train:,}", test]
+        cells = [f"[{spec.name}]({spec.name}.md)", *sizes, f"`{spec.default_split}`"]
+        cells.append(f"`{spec.content}`" if spec.content else _unread(spec))
+        rows.append(f"| {' | '.join(cells)} |")
+    about = (
+        "Pairs are those of the published training part, or all where the test part is drawn. A fingerprint covers "
+        "sizes, pairs, and which pair is in which published part."
+    )
+    head = "| data set | users | items | pairs | test pairs | default split | fingerprint |"
+    return ["## Interactions", "", about, "", head, "|" + "---|" * 7, *rows]
 
 
 def write_cards(folder: Path) -> list[Path]:
@@ -86,7 +139,7 @@ def write_cards(folder: Path) -> list[Path]:
         The files, index first.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {"README.md": index(), **{f"{name}.md": card(name) for name in all_datasets()}}
+    texts = {"README.md": index(), **{f"{name}.md": card(name) for name in (*all_datasets(), *entries("interactions"))}}
     for path in folder.glob("*.md"):
         if path.name not in texts and path.read_text(encoding="utf-8").startswith(_MARK):
             path.unlink()
@@ -106,7 +159,15 @@ def _sizes(spec: DatasetSpec) -> str:
     )
 
 
-def _unread(spec: DatasetSpec) -> str:
+def _pairs(spec: InteractionSpec) -> str:
+    counts = spec.counts
+    if counts is None:
+        return "depend on the machine"
+    parts = "" if counts.test is None else f" to train on and {counts.test:,} to test"
+    return f"{counts.users:,} users, {counts.items:,} items, {counts.train:,} pairs{parts}"
+
+
+def _unread(spec: DatasetSpec | InteractionSpec) -> str:
     return "depends" if spec.counts is None else "not yet read"
 
 
@@ -114,8 +175,12 @@ def _splits(spec: DatasetSpec) -> str:
     lines = []
     for name in split_names(spec):
         kind = "published" if name in spec.splits else "drawn by the seed"
-        lines.append(f"* `{name}`: {kind}{' (default)' if name == spec.default_split else ''}")
+        lines.append(f"* `{name}`: {kind}{_default(name, spec.default_split)}")
     return "\n".join(lines)
+
+
+def _default(name: str, default: str) -> str:
+    return " (default)" if name == default else ""
 
 
 def _files(spec: DatasetSpec) -> str:

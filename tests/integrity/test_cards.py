@@ -14,10 +14,11 @@ from graphcl.errors import UnknownNameError
 
 FOLDER = Path(__file__).parents[2] / "datasets"
 NAMES = sorted(all_datasets())
+CARDS = sorted([*NAMES, *entries("interactions")])
 REFRESH = "run `python -m graphcl.data.cards datasets`"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CARDS)
 def test_card_is_up_to_date(name):
     path = FOLDER / f"{name}.md"
     assert path.is_file(), REFRESH
@@ -26,7 +27,7 @@ def test_card_is_up_to_date(name):
 
 def test_index_is_up_to_date_and_no_card_is_left_over():
     assert (FOLDER / "README.md").read_text(encoding="utf-8") == index(), REFRESH
-    assert {path.stem for path in FOLDER.glob("*.md")} == {"README", *NAMES}, REFRESH
+    assert {path.stem for path in FOLDER.glob("*.md")} == {"README", *CARDS}, REFRESH
 
 
 def test_writing_removes_only_its_own_old_cards(tmp_path):
@@ -42,6 +43,15 @@ def test_cards_name_unread_data_and_measured_homophily():
     assert "| homophily | 0.810 |" in card("cora", homophily=0.81)
     with pytest.raises(UnknownNameError, match="did you mean 'cora'"):
         card("corra")
+
+
+def test_a_card_of_interactions_says_what_a_quoted_figure_must():
+    text = card("gowalla")
+    assert "29,858 users, 40,981 items" in text
+    assert "* `given`: published test part, validation drawn by the seed (default)" in text
+    assert "`26775ea3aca7f41c`" in text
+    assert "depend on the machine" in card("python-imports")
+    assert "[gowalla](gowalla.md) | 29,858 | 40,981 |" in index()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,5 +100,5 @@ def test_every_recorded_checksum_belongs_to_a_file_that_is_read():
 
 
 def test_nothing_names_a_place_on_a_machine():
-    for name in NAMES:
+    for name in CARDS:
         assert not re.search(r"(?<![\w.:/<])/(home|work|tmp|root|Users)/", card(name))

@@ -54,6 +54,19 @@ def test_within_is_one_point_or_their_deviation(ours, std, within):
     assert found.inside is None
 
 
+@pytest.mark.parametrize(("ours", "within"), [(14.67, True), (15.10, True), (15.12, False), (14.22, False)])
+def test_a_ranking_is_within_three_percent_of_their_figure_and_one_seed_counts(ours, within):
+    printed = figure("ease", "gowalla", 14.67, split="given-full", probe="ranking", metric="ndcg@20")
+    column = at("gowalla", "given-full", probe="full-ranking", metric="ndcg@20")
+    report = Report((column,), {"ease": "control"}, {("ease", column): cell(ours)})
+    found = compare_with_published(report, [printed])
+    assert [one.within for one in found.comparisons] == [within]
+    assert found.verdicts[0].barred == ""
+    assert f"{int(within)} of 1 rankings within 3 %" in found.summary[0]
+    # another figure of the same lists is another column
+    assert not printed.fits(at("gowalla", "given-full", probe="full-ranking", metric="recall@20"))
+
+
 def test_an_exact_mean_is_inside_where_our_interval_holds_it():
     # 79, 80, 81: deviation 1, half width t(0.975, 2) / √3 = 2.484
     ours = cell(79.0, 80.0, 81.0)

@@ -15,6 +15,7 @@ METHODS = {
     *("ad-gcl", "afgrl", "ariel", "bgrl", "cca-ssg", "dgi", "epagcl", "gca", "gcl-span", "grace", "graph-acl"),
     *("graph-barlow-twins", "graph-cl", "graph-mae", "greet", "hlcl", "info-graph", "joao", "mvgrl", "mvgrl-graph"),
     *("polygcl", "pro-gcl", "sim-grace", "sp-co", "sp-gcl", "sugrl", "supervised-gcn", "supervised-mlp"),
+    *("ease", "gf-cf", "item-knn", "lightgcn"),
 }
 
 
@@ -36,10 +37,12 @@ def test_every_name_exists():
     figures = published_figures()
     assert {figure.method for figure in figures} == METHODS
     for figure in figures:
-        spec = entries("datasets")[figure.dataset]
+        ranked = figure.probe == "ranking"
+        spec = entries("interactions" if ranked else "datasets")[figure.dataset]
         assert figure.split == "" or figure.split in spec.splits or is_random(figure.split)
         assert figure.split or not figure.comparable
-        assert figure.split.startswith("folds-") == (spec.level == "graph")
+        assert ranked == ("@" in figure.metric)
+        assert figure.split.startswith("folds-") == (not ranked and spec.level == "graph")
         assert 0 < figure.mean <= 100
         assert figure.std is None or 0 <= figure.std < 15
         assert figure.comparable or figure.note
@@ -122,6 +125,39 @@ runs = 20
 grace = { cora = [80.0, 1.5], citeseer = 70 }
 dgi = { cora = 79.0 }
 """
+
+
+@pytest.mark.parametrize(
+    ("probe", "metric", "fails"),
+    [("ranking", "ndcg@20", False), ("ranking", "", True), ("linear", "ndcg@20", True), ("ranking", "acc", True)],
+)
+def test_rankings_have_a_metric_of_rankings_and_nothing_else_has(probe, metric, fails):
+    dataset, split = ("gowalla", "given-full") if probe == "ranking" else ("cora", "public")
+    text = f"""
+title = "A paper"
+read = "paper"
+[[tables]]
+table = "Table 1"
+split = "{split}"
+probe = "{probe}"
+metric = "{metric}"
+figures = {{ ease = {{ {dataset} = 14.67 }} }}
+"""
+    if fails:
+        with pytest.raises(RequestError, match="Table 1: metric"):
+            list(read_figures(text, "some.toml"))
+    else:
+        assert [(f.metric, f.mean) for f in read_figures(text, "some.toml")] == [("ndcg@20", 14.67)]
+
+
+def test_a_split_that_interactions_do_not_have_is_refused():
+    text = (
+        SOURCE.replace('"public"', '"random-10-90"')
+        .replace("linear", "ranking")
+        .replace("runs", 'metric = "ndcg@20"\nruns')
+    )
+    with pytest.raises(UnknownNameError, match="split of gowalla"):
+        list(read_figures(text.replace("cora", "gowalla").replace("citeseer", "lastfm"), "some.toml"))
 
 
 def test_a_file_is_read():
