@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphcl.config import Config, NonNegative, Size, updated
+from graphcl.config import Config, NonNegative, Size, merged, updated
 from graphcl.data.interaction_spec import InteractionSpec
 from graphcl.data.interactions import Interactions
 from graphcl.data.spec import DatasetSpec
@@ -29,10 +29,31 @@ __all__ = [
     "Recommender",
     "Selected",
     "fit_selected",
+    "small",
 ]
 
 SELECTED_BY = "ndcg@20"
 """What is looked at on validation."""
+
+
+def small(**changes: Any) -> dict[str, Mapping[str, Any]]:
+    """Presets for sets of up to a million pairs, for which papers have no settings: ours, by validation.
+
+    The rate and the batch are what two cores can do: half of the rate finds 0.4 points more NDCG@20 for LightGCN on
+    MovieLens-100K in one and a half times the time. They are the same for all recommenders with learnt vectors.
+
+    Args:
+        changes: of one recommender, beside those.
+
+    Example:
+        >>> small(weight=0.05)["ml-100k"]["plan"]
+        {'lr': 0.01, 'batch_size': 8192}
+    """
+    batches = {"lastfm": 8192, "ml-100k": 8192, "ml-1m": 8192, "planted-factors": 2048, "python-imports": 2048}
+    return {
+        name: merged({"plan": {"lr": 0.01, "batch_size": batch}, "looks": 5}, changes)
+        for name, batch in batches.items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +63,8 @@ class Recommender(Config, ABC):
     paper: ClassVar[Paper | None] = None
     """The source; ``None`` for what has none."""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Settings by data set, as changes to the defaults: the authors', unless the reference says otherwise."""
+    """Settings by data set, as changes to the defaults: from the literature where it has some, else ours by validation
+    (`small`, and what stands for the same data sets)."""
     control: ClassVar[bool] = False
     """Whether it is a baseline: it learns no vectors by contrast or gradient."""
     standing: ClassVar[bool] = True
@@ -191,6 +213,8 @@ class EmbeddingRecommender(Recommender):
 
     dim: Size = 64
     penalty: NonNegative = 1e-4
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = small()
+
     negatives: Negatives = "uniform"
     candidates: Size = 8
     look_every: Size = 5

@@ -56,6 +56,7 @@ def test_the_kernels_agree_with_the_whole_matrix(tmp_path):
         in_its_own_process("check_*", tmp_path, TRITON_INTERPRET="1")
 
 
+@pytest.mark.slow
 def test_the_kernels_compile_for_hopper(tmp_path):
     triton_version()
     in_its_own_process("compile_*", tmp_path)

@@ -1,7 +1,8 @@
 """DirectAU: no negatives; a user near its items, users spread out, items spread out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import annotated_types as at
 import torch
@@ -16,7 +17,7 @@ from graphcl.methods.recipe import Paper
 from graphcl.objectives.hypersphere import alignment, uniformity
 from graphcl.plan import Plan
 from graphcl.recsys.propagated_ranker import PropagatedRanker
-from graphcl.recsys.recommender import EmbeddingRecommender, Ranker
+from graphcl.recsys.recommender import EmbeddingRecommender, Ranker, small
 
 __all__ = ["DirectAu"]
 
@@ -69,6 +70,10 @@ class DirectAu(EmbeddingRecommender):
         "Towards representation alignment and uniformity in collaborative filtering",
         "KDD 2022",
         "https://arxiv.org/abs/2206.12811",
+    )
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = small(
+        weight=0.3, layers=2, looks=2, plan={"lr": 0.003, "batch_size": 1024}
     )
 
     weight: NonNegative = 1.0

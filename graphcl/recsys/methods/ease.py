@@ -70,6 +70,8 @@ class EASE(Recommender):
         "yelp2018": {"l2": 300.0},
         "yelp2018-tuned": {"l2": 212.98774633994572},
         "amazon-book": {"l2": 50.0},
+        "ml-100k": {"l2": 300.0},
+        "ml-1m": {"l2": 1000.0},
     }
 
     l2: Positive = 100.0

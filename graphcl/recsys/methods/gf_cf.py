@@ -61,7 +61,11 @@ class GFCF(Recommender):
         "CIKM 2021",
         "https://arxiv.org/abs/2108.07567",
     )
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"amazon-book": {"alpha": 0.0}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "amazon-book": {"alpha": 0.0},
+        "lastfm": {"rank": 128},
+        "ml-100k": {"alpha": 0.1, "rank": 64},
+    }
 
     alpha: NonNegative = 0.3
     rank: Size = 256

@@ -1,7 +1,8 @@
 """iALS: matrix factorisation of all pairs, seen or not, by alternating least squares."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -60,6 +61,10 @@ class IALS(Recommender):
         "ICDM 2008",
         "https://doi.org/10.1109/ICDM.2008.22",
     )
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "lastfm": {"unobserved": 0.1, "l2": 0.006},
+        "ml-100k": {"unobserved": 0.3, "l2": 0.015},
+    }
 
     dim: Size = 64
     unobserved: Positive = 0.1

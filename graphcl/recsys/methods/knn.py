@@ -80,6 +80,8 @@ class ItemKNN(Recommender):
         "gowalla-dot": {"k": 508, "similarity": "dot", "shrinkage": 0.0},
         "yelp2018": {"k": 144, "shrinkage": 0.0},
         "amazon-book": {"k": 125, "shrinkage": 0.0},
+        "ml-100k": {"k": 200},
+        "ml-1m": {"k": 200},
     }
 
     k: Size = 100
@@ -140,6 +142,8 @@ class UserKNN(Recommender):
         "gowalla": {"k": 146},
         "yelp2018": {"k": 146},
         "amazon-book": {"k": 146},
+        "lastfm": {"k": 50},
+        "ml-100k": {"k": 50},
     }
 
     k: Size = 100

@@ -17,7 +17,7 @@ from graphcl.ops.pairwise import logsumexp_between
 from graphcl.plan import Plan
 from graphcl.recsys.propagated_ranker import PropagatedRanker
 from graphcl.recsys.propagation import combined
-from graphcl.recsys.recommender import EmbeddingRecommender, Ranker
+from graphcl.recsys.recommender import EmbeddingRecommender, Ranker, small
 
 __all__ = ["LightGcl"]
 
@@ -104,7 +104,10 @@ class LightGcl(EmbeddingRecommender):
         "ICLR 2023",
         "https://arxiv.org/abs/2302.08191",
     )
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"gowalla": {"plan": {"weight_decay": 0.0}}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "gowalla": {"plan": {"weight_decay": 0.0}},
+        **small(weight=0.01, plan={"weight_decay": 0.0}),
+    }
 
     layers: Size = 2
     rank: Size = 5

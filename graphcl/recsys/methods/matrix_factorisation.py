@@ -1,7 +1,8 @@
 """BPR-MF: a vector for each user and item, and pairs ranked above pairs that were not seen."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch_geometric.data import Data
 
 from graphcl.data.interactions import Interactions
 from graphcl.methods.recipe import Paper
-from graphcl.recsys.recommender import EmbeddingRecommender, Ranker
+from graphcl.recsys.recommender import EmbeddingRecommender, Ranker, small
 
 __all__ = ["MfBpr"]
 
@@ -43,6 +44,7 @@ class MfBpr(EmbeddingRecommender):
         "UAI 2009",
         "https://arxiv.org/abs/1205.2618",
     )
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = small(penalty=1e-3)
 
     def assemble(self, seen: Interactions) -> Ranker:
         """The tables alone."""

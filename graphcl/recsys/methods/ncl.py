@@ -17,7 +17,7 @@ from graphcl.ops.pairwise import logsumexp_between
 from graphcl.plan import Plan
 from graphcl.recsys.propagated_ranker import PropagatedRanker
 from graphcl.recsys.propagation import combined
-from graphcl.recsys.recommender import EmbeddingRecommender, Ranker
+from graphcl.recsys.recommender import EmbeddingRecommender, Ranker, small
 from graphcl.seeding import draw_seed, imported
 
 __all__ = ["Ncl"]
@@ -117,7 +117,7 @@ class Ncl(EmbeddingRecommender):
         "WWW 2022",
         "https://arxiv.org/abs/2202.06200",
     )
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = small(clusters=50)
 
     layers: Size = 3
     structure: NonNegative = 2e-3

@@ -1,6 +1,7 @@
 """RLMRec: LightGCN whose vectors are held to what is said about items and users."""
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -16,7 +17,7 @@ from graphcl.features.feature_set import FeatureSet
 from graphcl.methods.recipe import Paper
 from graphcl.plan import Plan
 from graphcl.recsys.propagated_ranker import PropagatedRanker, contrast_rows
-from graphcl.recsys.recommender import EmbeddingRecommender, Ranker
+from graphcl.recsys.recommender import EmbeddingRecommender, Ranker, small
 
 __all__ = ["RlmRec"]
 
@@ -91,6 +92,7 @@ class RlmRec(EmbeddingRecommender):
         "WWW 2024",
         "https://arxiv.org/abs/2310.15950",
     )
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = small(weight=0.01)
     reads_text: ClassVar[bool] = True
 
     layers: Size = 3

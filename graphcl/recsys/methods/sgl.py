@@ -15,7 +15,7 @@ from graphcl.methods.recipe import Paper
 from graphcl.plan import Plan
 from graphcl.recsys.propagated_ranker import PropagatedRanker, contrast_rows
 from graphcl.recsys.propagation import BipartiteOperator, mean_of_layers
-from graphcl.recsys.recommender import EmbeddingRecommender, Ranker
+from graphcl.recsys.recommender import EmbeddingRecommender, Ranker, small
 from graphcl.seeding import draw_coins
 
 __all__ = ["Sgl"]
@@ -92,7 +92,7 @@ class Sgl(EmbeddingRecommender):
         "SIGIR 2021",
         "https://arxiv.org/abs/2010.10783",
     )
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = small(weight=0.01)
 
     layers: Size = 3
     view: View = "edge"

@@ -1,7 +1,8 @@
 """SimGCL: no edge is dropped; small random vectors are added to every layer instead."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from graphcl.methods.recipe import Paper
 from graphcl.plan import Plan
 from graphcl.recsys.propagated_ranker import PropagatedRanker, contrast_rows
 from graphcl.recsys.propagation import combined, same_orthant_noise
-from graphcl.recsys.recommender import EmbeddingRecommender, Ranker
+from graphcl.recsys.recommender import EmbeddingRecommender, Ranker, small
 
 __all__ = ["SimGcl"]
 
@@ -63,6 +64,7 @@ class SimGcl(EmbeddingRecommender):
         "https://arxiv.org/abs/2112.08679",
     )
     name: ClassVar[str] = "simgcl"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = small(weight=0.05)
 
     layers: Size = 3
     noise: NonNegative = 0.1

@@ -63,6 +63,7 @@ class SLIM(Recommender):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # 29,858 users times .005, and times 1e-6
         "gowalla": {"l1": 1.4929e-4, "l2": 149.29, "k": 100},
+        "lastfm": {"l1": 0.3, "l2": 30.0},
     }
 
     l1: NonNegative = 1.0

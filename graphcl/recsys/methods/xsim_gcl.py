@@ -1,7 +1,8 @@
 """XSimGCL: one noisy propagation for both tasks; its end is told apart against one of its layers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from graphcl.methods.recipe import Paper
 from graphcl.plan import Plan
 from graphcl.recsys.propagated_ranker import PropagatedRanker, contrast_rows
 from graphcl.recsys.propagation import combined, same_orthant_noise
-from graphcl.recsys.recommender import EmbeddingRecommender, Ranker
+from graphcl.recsys.recommender import EmbeddingRecommender, Ranker, small
 
 __all__ = ["XSimGcl"]
 
@@ -71,6 +72,7 @@ class XSimGcl(EmbeddingRecommender):
         "https://arxiv.org/abs/2209.02544",
     )
     name: ClassVar[str] = "xsimgcl"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = small(weight=0.05)
 
     layers: Size = 3
     contrasted: Size = 1
