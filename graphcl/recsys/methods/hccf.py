@@ -1,8 +1,7 @@
 """HCCF: beside each hop over the interactions one over a learnt hypergraph, and each node told apart across the two."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from graphcl.data.interactions import Interactions
 from graphcl.methods.recipe import Paper
 from graphcl.plan import Plan
 from graphcl.recsys.propagated_ranker import PropagatedRanker, contrast_rows
-from graphcl.recsys.recommender import EmbeddingRecommender, Ranker, small
+from graphcl.recsys.recommender import EmbeddingRecommender, Ranker
 
 __all__ = ["Hccf"]
 
@@ -100,7 +99,6 @@ class Hccf(EmbeddingRecommender):
         "SIGIR 2022",
         "https://arxiv.org/abs/2204.12200",
     )
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = small(weight=1e-3)
 
     layers: Size = 2
     hyperedges: Size = 128
