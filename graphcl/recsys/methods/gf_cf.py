@@ -65,6 +65,8 @@ class GFCF(Recommender):
         "amazon-book": {"alpha": 0.0},
         "lastfm": {"rank": 128},
         "ml-100k": {"alpha": 0.1, "rank": 64},
+        "planted-factors": {"rank": 16},
+        "python-imports": {"rank": 16},
     }
 
     alpha: NonNegative = 0.3

@@ -64,6 +64,8 @@ class IALS(Recommender):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "lastfm": {"unobserved": 0.1, "l2": 0.006},
         "ml-100k": {"unobserved": 0.3, "l2": 0.015},
+        "planted-factors": {"unobserved": 0.3, "l2": 0.03},
+        "python-imports": {"unobserved": 0.3, "l2": 0.1},
     }
 
     dim: Size = 64

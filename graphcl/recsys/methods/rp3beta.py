@@ -62,6 +62,8 @@ class RP3Beta(Recommender):
         "lastfm": {"k": 300, "beta": 0.2},
         "ml-100k": {"k": 300, "beta": 0.4},
         "ml-1m": {"k": 300, "beta": 0.4},
+        "planted-factors": {"k": 300, "beta": 0.4},
+        "python-imports": {"k": 300, "beta": 0.0},
     }
 
     alpha: Positive = 1.0

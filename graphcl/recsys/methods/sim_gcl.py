@@ -64,7 +64,7 @@ class SimGcl(EmbeddingRecommender):
         "https://arxiv.org/abs/2112.08679",
     )
     name: ClassVar[str] = "simgcl"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = small(weight=0.05)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = small(weight=0.01)
 
     layers: Size = 3
     noise: NonNegative = 0.1
