@@ -37,7 +37,7 @@ from graphcl.config import Config, decode, encode
 from graphcl.data.cards import card
 from graphcl.data.interaction_loading import open_interactions
 from graphcl.data.interaction_spec import InteractionSpec, interaction_fingerprint
-from graphcl.data.loading import find_dataset, open_dataset
+from graphcl.data.loading import open_dataset
 from graphcl.data.spec import DatasetSpec
 from graphcl.data.store import find_files
 from graphcl.errors import EndpointError, GraphclError, RequestError, RunFailedError, UnknownNameError
@@ -488,7 +488,6 @@ def data_fetch(name: str) -> None:
 @data_app.command("card")
 def data_card(name: str) -> None:
     """Print the card of a data set: source, licence, counts, fingerprint, splits, known traps."""
-    find_dataset(name)
     sys.stdout.write(card(name))
 
 

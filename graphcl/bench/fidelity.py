@@ -395,7 +395,9 @@ def _protocol(figure: PublishedFigure) -> str:
 
 
 def _cited(figure: PublishedFigure) -> str:
-    return f"{figure.score} ({figure.source.name})"
+    # what a ranking was chosen by is half of what it says
+    note = f": {figure.note}" if figure.probe == "ranking" and figure.note else ""
+    return f"{figure.score} ({figure.source.name}{note})"
 
 
 def _listed(figures: Iterable[PublishedFigure]) -> tuple[tuple[str, str, str], ...]:

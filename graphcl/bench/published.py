@@ -196,7 +196,8 @@ def read_figures(text: str, origin: str) -> Iterator[PublishedFigure]:
     for printed in tables:
         if printed.comparable and not printed.split:
             raise RequestError(f"{origin}, {printed.table}: without a split nothing can be compared; name it")
-        if (printed.probe == "ranking") != bool(re.fullmatch(r"[a-z]+@[1-9]\d*", printed.metric)):
+        ranked = printed.probe == "ranking"
+        if ranked != bool(re.fullmatch(r"[a-z]+@[1-9]\d*", printed.metric)):
             raise RequestError(
                 f"{origin}, {printed.table}: metric = '{printed.metric}' with probe = '{printed.probe}'; rankings have "
                 "a metric such as ndcg@20, and nothing else has"
@@ -204,6 +205,11 @@ def read_figures(text: str, origin: str) -> Iterator[PublishedFigure]:
         for method, scores in printed.figures.items():
             for dataset, score in scores.items():
                 _check_split(dataset, printed.split, origin)
+                if is_ranking(dataset) != ranked:
+                    raise RequestError(
+                        f"{origin}, {printed.table}: probe = '{printed.probe}' on {dataset}; interactions are ranked, "
+                        "and graphs are probed"
+                    )
                 mean, std = score if isinstance(score, tuple) else (score, None)
                 own = method in printed.quoted or (method in source.own and not printed.rerun)
                 yield PublishedFigure(

@@ -73,10 +73,14 @@ def _interactions_card(spec: InteractionSpec) -> str:
         "citation": spec.citation,
         "source": _link(spec.source),
     }
-    splits = []
-    for name in spec.splits:
-        kind = {"given": "published test part, validation drawn by the seed", "given-full": "published"}
-        splits.append(f"* `{name}`: {kind.get(name, 'drawn by the seed')}{_default(name, spec.default_split)}")
+    kinds = {
+        "given": "published test part, validation drawn by the seed",
+        "given-full": "published, no validation part",
+        "ratio-80-10-10": "of each user, drawn by the seed",
+        "leave-one-out": f"of each user, {'the last by time' if spec.timed else 'drawn by the seed'}",
+        "time-80-10-10": "one moment for all users; no seed",
+    }
+    splits = [f"* `{name}`: {kinds[name]}{_default(name, spec.default_split)}" for name in spec.splits]
     files = "\n\n".join(_layout(layout, number) for number, layout in enumerate(spec.layouts, 1))
     return _written(spec.title, facts, "\n".join(splits), spec.traps, files)
 

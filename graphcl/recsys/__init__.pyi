@@ -15,6 +15,7 @@ from .recommender import RankerTraining as RankerTraining
 from .recommender import Recommender as Recommender
 from .recommender import Selected as Selected
 from .recommender import fit_selected as fit_selected
+from .recommender import small as small
 from .samplers import NegativeSampler as NegativeSampler
 from .samplers import Negatives as Negatives
 from .samplers import Triples as Triples
@@ -48,4 +49,5 @@ __all__ = [
     "mean_of_layers",
     "methods",
     "same_orthant_noise",
+    "small",
 ]

@@ -37,10 +37,11 @@ SELECTED_BY = "ndcg@20"
 
 
 def small(**changes: Any) -> dict[str, Mapping[str, Any]]:
-    """Presets for sets of up to a million pairs, for which papers have no settings: ours, by validation.
+    """Presets for the small sets of the suite ``recommendation``, for which papers have no settings: ours.
 
-    The rate and the batch are what two cores can do: half of the rate finds 0.4 points more NDCG@20 for LightGCN on
-    MovieLens-100K in one and a half times the time. They are the same for all recommenders with learnt vectors.
+    Chosen by the validation part of a draw that no table uses, among few and by what two cores can do in an evening:
+    ``benchmarks/recommendation_search.jsonl`` has every setting tried and what it gave. Half of the rate, for one,
+    finds 0.4 points more NDCG@20 for LightGCN on MovieLens-100K, in one and a half times the time.
 
     Args:
         changes: of one recommender, beside those.
@@ -199,6 +200,8 @@ class RankerTraining:
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingRecommender(Recommender):
     """What all recommenders with learnt vectors share.
+
+    A class that names no presets of its own takes those of `small`.
 
     Args:
         dim: width of the vectors.

@@ -51,6 +51,8 @@ def test_a_card_of_interactions_says_what_a_quoted_figure_must():
     assert "* `given`: published test part, validation drawn by the seed (default)" in text
     assert "`26775ea3aca7f41c`" in text
     assert "depend on the machine" in card("python-imports")
+    assert "* `leave-one-out`: of each user, the last by time\n" in card("ml-100k")
+    assert "* `leave-one-out`: of each user, drawn by the seed\n" in card("lastfm")
     assert "[gowalla](gowalla.md) | 29,858 | 40,981 |" in index()
 
 

@@ -104,6 +104,13 @@ def test_show_a_data_set_is_its_card(call):
     assert "Zachary" in out
 
 
+def test_interactions_have_cards_too(call):
+    code, out, _ = call("data", "card", "gowalla")
+    assert code == 0
+    assert out == call("show", "gowalla")[1]
+    assert "29,858 users" in out
+
+
 def test_version(call):
     assert call("--version")[:2] == (0, f"graphcl {__version__}\n")
 

@@ -150,6 +150,15 @@ figures = {{ ease = {{ {dataset} = 14.67 }} }}
         assert [(f.metric, f.mean) for f in read_figures(text, "some.toml")] == [("ndcg@20", 14.67)]
 
 
+@pytest.mark.parametrize(("old", "new"), [("cora", "gowalla"), ("linear", "ranking")])
+def test_graphs_are_probed_and_interactions_are_ranked(old, new):
+    text = SOURCE.replace(old, new).replace("public", "given-full" if new == "gowalla" else "public")
+    if new == "ranking":
+        text = text.replace("runs", 'metric = "ndcg@20"\nruns')
+    with pytest.raises(RequestError, match=r"probe = '\w+' on"):
+        list(read_figures(text, "some.toml"))
+
+
 def test_a_split_that_interactions_do_not_have_is_refused():
     text = (
         SOURCE.replace('"public"', '"random-10-90"')

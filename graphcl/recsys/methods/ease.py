@@ -49,7 +49,8 @@ class EASE(Recommender):
         Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019, equations 4 to 8. The preset ``gowalla``
         is that of BARS-Match (Zhu et al., SIGIR 2022: .1765 recall, .1467 NDCG, both at 20), and so are ``yelp2018``
         and ``amazon-book``, all three chosen there by the test part; those that end in ``-tuned`` are those of Anelli
-        et al., Challenging the myth of graph collaborative filtering, RecSys 2023.
+        et al., Challenging the myth of graph collaborative filtering, RecSys 2023. Those of MovieLens are ours, by
+        validation.
 
     Example:
         >>> seen = Interactions(users=[0, 0, 1, 1], items=[0, 1, 1, 2], num_users=2, num_items=3)

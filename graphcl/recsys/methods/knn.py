@@ -57,9 +57,9 @@ class ItemKNN(Recommender):
         Sarwar et al., Item-based collaborative filtering recommendation algorithms, WWW 2001, equations 1 and 3;
         shrinkage: Bell & Koren, Improved neighborhood-based collaborative filtering, KDD Cup 2007. The preset
         ``gowalla`` is that of BARS-Match (Zhu et al., SIGIR 2022: .1570 recall, .1214 NDCG, both at 20; chosen there
-        among 12 by the test part), which is ``centred``: without that it falls behind. ``gowalla-dot`` and those
-        of the other sets are those of Anelli et al., Challenging the myth of graph collaborative filtering, RecSys
-        2023. The defaults are ours, by validation on Last.fm and MovieLens-100K.
+        among 12 by the test part), which is ``centred``: without that it falls behind. ``gowalla-dot``,
+        ``yelp2018`` and ``amazon-book`` are those of Anelli et al., Challenging the myth of graph collaborative
+        filtering, RecSys 2023. The defaults and those of MovieLens are ours, by validation.
 
     Example:
         >>> seen = Interactions(users=[0, 1, 1, 2], items=[0, 0, 1, 2], num_users=3, num_items=3)
@@ -120,8 +120,9 @@ class UserKNN(Recommender):
 
     Reference:
         Resnick et al., GroupLens: an open architecture for collaborative filtering of netnews, CSCW 1994, with cosines
-        in place of correlations, and without means, as ratings are all 1 here. Presets of Anelli et al., RecSys 2023;
-        theirs counts the users who have u among their k nearest, another definition than this.
+        in place of correlations, and without means, as ratings are all 1 here. Presets of Anelli et al., RecSys 2023
+        (theirs counts the users who have u among their k nearest, another definition than this), and ours for the
+        small sets, by validation.
 
     Example:
         >>> seen = Interactions(users=[0, 1, 1, 2], items=[0, 0, 1, 2], num_users=3, num_items=3)

@@ -38,7 +38,7 @@ class RP3Beta(Recommender):
         Paudel et al., Updatable, accurate, diverse, and scalable recommendations for interactive applications, TiiS
         2017, section 3 (α: Cooper et al., WWW 2014). Cut and normalised as in Ferrari Dacrema et al., Are we really
         making much progress?, RecSys 2019; without the cut of the columns recall on Gowalla is .1786 and not .1829.
-        Presets of Anelli et al., RecSys 2023.
+        Presets of Anelli et al., RecSys 2023, and ours for the small sets, by validation.
 
     Example:
         >>> seen = Interactions(users=[0, 0, 1, 1], items=[0, 1, 1, 2], num_users=2, num_items=4)
