@@ -1,7 +1,8 @@
 """HCCF: beside each hop over the interactions one over a learnt hypergraph, and each node told apart across the two."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from graphcl.data.interactions import Interactions
 from graphcl.methods.recipe import Paper
 from graphcl.plan import Plan
 from graphcl.recsys.propagated_ranker import PropagatedRanker, contrast_rows
-from graphcl.recsys.recommender import EmbeddingRecommender, Ranker
+from graphcl.recsys.recommender import EmbeddingRecommender, Ranker, small
 
 __all__ = ["Hccf"]
 
@@ -99,6 +100,8 @@ class Hccf(EmbeddingRecommender):
         "SIGIR 2022",
         "https://arxiv.org/abs/2204.12200",
     )
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = small(hyperedges=16, plan={"lr": 0.003})
 
     layers: Size = 2
     hyperedges: Size = 128
