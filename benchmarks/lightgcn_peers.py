@@ -20,7 +20,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -139,11 +139,11 @@ SIDES: dict[str, Callable[[Interactions, Settings, int], Embedded]] = {
 }
 
 
-def measured(dataset: str, settings: Settings, seed: int, sides: list[str]) -> list[dict[str, Any]]:
+def measured(dataset: str, settings: Settings, seed: int, sides: list[str]) -> Iterator[dict[str, Any]]:
     """The sides on one draw, ours first, and how much better ours serves the same users than each."""
     split = load_interactions(dataset, seed=seed)
     known = split.train.joined(split.val)
-    lines, ours = [], None
+    ours = None
     for side in dict.fromkeys(["graphcl", *sides]):
         began = time.perf_counter()
         with contextlib.redirect_stdout(sys.stderr):
@@ -160,9 +160,8 @@ def measured(dataset: str, settings: Settings, seed: int, sides: list[str]) -> l
             ours = scores
         else:
             line["ahead"] = {name: paired_difference(ours, scores, name) for name in METRICS}
-        lines.append(line)
         print(f"{dataset} seed {seed} {side}: {line[METRICS[0]]:.4f} in {seconds:.0f} s", file=sys.stderr)
-    return lines
+        yield line
 
 
 def table(lines: list[dict[str, Any]]) -> str:
@@ -206,10 +205,11 @@ def main() -> None:
         if not missing:
             continue
         # ours is trained again where only another is missing: its lists are what the others are compared with
-        found = [one for one in measured(asked.dataset, settings, seed, missing) if (seed, one["side"]) not in done]
-        with asked.out.open("a") as file:
-            file.writelines(json.dumps(line, sort_keys=True) + "\n" for line in found)
-        lines += found
+        for line in measured(asked.dataset, settings, seed, missing):
+            if (seed, line["side"]) not in done:
+                with asked.out.open("a") as file:
+                    file.write(json.dumps(line, sort_keys=True) + "\n")
+                lines.append(line)
     print(table(lines))
 
 
