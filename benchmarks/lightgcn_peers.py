@@ -1,7 +1,7 @@
 """LightGCN here, in LensKit and in Cornac: trained on the same pairs with settings of one name, ranked by one code.
 
     python -m benchmarks.lightgcn_peers lastfm --epochs 40 --seeds 3
-    python -m benchmarks.lightgcn_peers ml-1m --epochs 12 --batch 8192 --seeds 2
+    python -m benchmarks.lightgcn_peers ml-1m --epochs 6 --lr 0.01 --batch 8192 --seeds 1 --sides lenskit cornac
 
 From the root of a checkout with ``graphcl[recsys]``; DGL, which Cornac's LightGCN runs on, comes from an environment of
 its own (`benchmarks/speed/peers.py`). Appends a line for each seed and side (what is there is not run again) and prints

@@ -31,17 +31,6 @@ from .heterophilous import QUESTIONS as QUESTIONS
 from .heterophilous import ROMAN_EMPIRE as ROMAN_EMPIRE
 from .heterophilous import SQUIRREL_FILTERED as SQUIRREL_FILTERED
 from .heterophilous import TOLOKERS as TOLOKERS
-from .interaction_columns import Column as Column
-from .interaction_columns import Place as Place
-from .interaction_columns import assembled as assembled
-from .interaction_columns import counter as counter
-from .interaction_columns import float_of as float_of
-from .interaction_columns import floats_of as floats_of
-from .interaction_columns import ids_of as ids_of
-from .interaction_columns import of_integers as of_integers
-from .interaction_columns import of_tokens as of_tokens
-from .interaction_columns import require as require
-from .interaction_columns import row_place as row_place
 from .interaction_files import from_adjacency_text as from_adjacency_text
 from .interaction_files import from_csv as from_csv
 from .interaction_files import from_frame as from_frame
@@ -60,9 +49,6 @@ from .interaction_splits import INTERACTION_SPLITS as INTERACTION_SPLITS
 from .interaction_splits import InteractionSplit as InteractionSplit
 from .interaction_splits import draw_interactions as draw_interactions
 from .interaction_splits import given as given
-from .interaction_table import Table as Table
-from .interaction_table import first_line as first_line
-from .interaction_table import sniffed as sniffed
 from .interactions import Interactions as Interactions
 from .linkx import AMHERST41 as AMHERST41
 from .linkx import JOHNS_HOPKINS55 as JOHNS_HOPKINS55
@@ -168,7 +154,6 @@ __all__ = [
     "CSBM_HOMOPHILIC",
     "CSBM_MIXED",
     "CSBM_MIXED_HARD",
-    "Column",
     "Counts",
     "DBLP",
     "DD",
@@ -206,7 +191,6 @@ __all__ = [
     "PYTHON_IMPORTS",
     "PYTHON_PACKAGES",
     "PYTHON_STDLIB",
-    "Place",
     "Poison",
     "QUESTIONS",
     "RANDOM",
@@ -219,17 +203,14 @@ __all__ = [
     "Split",
     "TEXAS",
     "TOLOKERS",
-    "Table",
     "Triple",
     "WEBKB_TEXT",
     "WIKI_CS",
     "WISCONSIN",
     "all_datasets",
-    "assembled",
     "atom_categories",
     "cache_folder",
     "card",
-    "counter",
     "csbm",
     "describe_mismatch",
     "digits_knn",
@@ -238,9 +219,6 @@ __all__ = [
     "find_dataset",
     "find_files",
     "find_interactions",
-    "first_line",
-    "float_of",
-    "floats_of",
     "from_adjacency_text",
     "from_csv",
     "from_frame",
@@ -250,7 +228,6 @@ __all__ = [
     "from_parquet",
     "geom_gcn_split",
     "given",
-    "ids_of",
     "import_pairs",
     "index",
     "interaction_fingerprint",
@@ -263,8 +240,6 @@ __all__ = [
     "mirrors",
     "mixed_csbm",
     "obtain",
-    "of_integers",
-    "of_tokens",
     "ogb_safe_load",
     "open_dataset",
     "open_interactions",
@@ -274,11 +249,8 @@ __all__ = [
     "read_masks",
     "read_pickle",
     "read_table",
-    "require",
-    "row_place",
     "set_aside",
     "sha256",
-    "sniffed",
     "source_graph",
     "split_names",
     "split_words",

@@ -12,19 +12,7 @@ import torch
 from graphcl.data.interactions import Interactions
 from graphcl.errors import DataError, RequestError
 
-__all__ = [
-    "Column",
-    "Place",
-    "assembled",
-    "counter",
-    "float_of",
-    "floats_of",
-    "ids_of",
-    "of_integers",
-    "of_tokens",
-    "require",
-    "row_place",
-]
+__all__: list[str] = []  # shared by the readers: found through `graphcl.data.interaction_files`
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _EXACT = 2.0**53

@@ -14,7 +14,7 @@ from graphcl.data.interaction_columns import assembled, counter, float_of, of_in
 from graphcl.data.interactions import Interactions
 from graphcl.errors import DataError
 
-__all__ = ["Table", "first_line", "sniffed"]
+__all__: list[str] = []  # shared by the readers: found through `graphcl.data.interaction_files`
 
 _SEPARATORS = ("\t", ",", ";", "|", "::", " ")
 _ROWS = 500

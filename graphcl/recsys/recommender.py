@@ -40,7 +40,7 @@ def small(**changes: Any) -> dict[str, Mapping[str, Any]]:
     """Presets for the small sets of the suite ``recommendation``, for which papers have no settings: ours.
 
     Chosen by the validation part of a draw that no table uses, among few and by what two cores can do in an evening:
-    ``benchmarks/recommendation_search.jsonl`` has every setting tried and what it gave. Half of the rate, for one,
+    ``benchmarks/recommendation_search.jsonl`` has what was tried and what it gave. Half of the rate, for one,
     finds 0.4 points more NDCG@20 for LightGCN on MovieLens-100K, in one and a half times the time.
 
     Args:
